@@ -75,6 +75,7 @@ mod metadata;
 mod payload;
 mod position;
 mod stream;
+mod text;
 mod timestamp;
 mod version;
 

@@ -31,11 +31,7 @@ impl VariantAttrs {
     pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
         refuse_serde(attrs, errors);
         let mut read = Self::default();
-        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
-            if let Err(error) = attr.parse_nested_meta(|meta| read.key(&meta, errors)) {
-                errors.push(error);
-            }
-        }
+        each_key(attrs, "event", errors, |meta, errors| read.key(meta, errors));
         read
     }
 
@@ -83,21 +79,47 @@ impl VariantAttrs {
     }
 }
 
-/// Reads the `#[aggregate_id(...)]` attributes of a newtype, whose only key is `crate`.
-pub(crate) fn crate_of_id(attrs: &[Attribute], errors: &mut Errors) -> CratePath {
-    let mut es_core = None;
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("aggregate_id")) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            if meta.path.is_ident("crate") {
-                return crate_path(&meta, &mut es_core, errors);
-            }
-            unknown(&meta, "the only key of an id is `crate`", errors);
-            skip_value(&meta)
-        });
-        if let Err(error) = parsed {
+/// Has each key in the attributes of this name read; what cannot be read is refused.
+fn each_key(
+    attrs: &[Attribute],
+    of: &str,
+    errors: &mut Errors,
+    mut read: impl FnMut(&ParseNestedMeta<'_>, &mut Errors) -> syn::Result<()>,
+) {
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident(of)) {
+        if let Err(error) = attr.parse_nested_meta(|meta| read(&meta, errors)) {
             errors.push(error);
         }
     }
+}
+
+/// True if the attributes of a field have this key, which is the only one that they may have.
+fn is_marked(attrs: &[Attribute], of: &str, key: &str, errors: &mut Errors) -> bool {
+    let mut is_marked = false;
+    each_key(attrs, of, errors, |meta, errors| {
+        if !meta.path.is_ident(key) {
+            unknown(meta, &format!("the only key of a field is `{key}`"), errors);
+            return skip_value(meta);
+        }
+        if is_marked {
+            twice(meta, errors);
+        }
+        is_marked = true;
+        Ok(())
+    });
+    is_marked
+}
+
+/// Reads the `#[aggregate_id(...)]` attributes of a newtype, whose only key is `crate`.
+pub(crate) fn crate_of_id(attrs: &[Attribute], errors: &mut Errors) -> CratePath {
+    let mut es_core = None;
+    each_key(attrs, "aggregate_id", errors, |meta, errors| {
+        if meta.path.is_ident("crate") {
+            return crate_path(meta, &mut es_core, errors);
+        }
+        unknown(meta, "the only key of an id is `crate`", errors);
+        skip_value(meta)
+    });
     es_core.unwrap_or_default()
 }
 
@@ -201,24 +223,7 @@ fn serde_of(attrs: &[Attribute]) -> Vec<Attribute> {
 
 /// Where the field `ident` is stored.
 pub(crate) fn place_of(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) -> Place {
-    let mut metadata = false;
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("metadata") {
-                unknown(&meta, "the only key of a field is `metadata`", errors);
-                return skip_value(&meta);
-            }
-            if metadata {
-                twice(&meta, errors);
-            }
-            metadata = true;
-            Ok(())
-        });
-        if let Err(error) = parsed {
-            errors.push(error);
-        }
-    }
-    if metadata {
+    if is_marked(attrs, "event", "metadata", errors) {
         metadata_place(ident, attrs, errors)
     } else {
         Place::Payload { serde: serde_of(attrs) }
@@ -228,31 +233,26 @@ pub(crate) fn place_of(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) 
 fn metadata_place(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) -> Place {
     let mut name = ident.unraw().to_string();
     let mut default = None;
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            if meta.path.is_ident("rename") {
-                name = meta.value()?.parse::<LitStr>()?.value();
-            } else if meta.path.is_ident("default") {
-                default = Some(if meta.input.peek(Token![=]) {
-                    MetadataDefault::Path(meta.value()?.parse::<LitStr>()?.parse()?)
-                } else {
-                    MetadataDefault::OfType
-                });
+    each_key(attrs, "serde", errors, |meta, errors| {
+        if meta.path.is_ident("rename") {
+            name = meta.value()?.parse::<LitStr>()?.value();
+        } else if meta.path.is_ident("default") {
+            default = Some(if meta.input.peek(Token![=]) {
+                MetadataDefault::Path(meta.value()?.parse::<LitStr>()?.parse()?)
             } else {
-                let key = shown(&meta);
-                errors.at(
-                    &meta.path,
-                    format_args!("serde's `{key}` does not work on a metadata field"),
-                    "use `rename` and `default`; for more, give the field a type of its own",
-                );
-                skip_value(&meta)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = parsed {
-            errors.push(error);
+                MetadataDefault::OfType
+            });
+        } else {
+            let key = shown(meta);
+            errors.at(
+                &meta.path,
+                format_args!("serde's `{key}` does not work on a metadata field"),
+                "use `rename` and `default`; for more, give the field a type of its own",
+            );
+            skip_value(meta)?;
         }
-    }
+        Ok(())
+    });
     if name == "event_version" {
         errors.at(
             ident,

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use es_core::backend::{
-    Batch, Checkpoint, Claim, Content, RowChange, Slot, Snapshot, check_active_model,
-};
+use es_core::backend::{Batch, Checkpoint, Claim, Content, RowChange, Slot, check_active_model};
 use es_core::execution::StreamVersion;
 
-use super::parts::{NONE, append, events, read, stream};
+use super::parts::{NONE, append, events, read, snapshot_after, stream};
 use crate::fixture::Fixture;
 
 pub(super) async fn handles_are_one_store(fixture: &dyn Fixture) {
@@ -33,14 +31,7 @@ pub(super) async fn what_is_named_is_there(fixture: &dyn Fixture) {
     assert_eq!(named.snapshots.is_some(), own.is_some(), "it names snapshots if it has any");
     if let (Some(named), Some(own)) = (named.snapshots, own) {
         for (saved, found, event) in [(&named, &own, &written[1]), (&own, &named, &written[2])] {
-            let snapshot = Snapshot::new(
-                account.clone(),
-                event.version,
-                event.event_id,
-                "1",
-                event.payload.clone(),
-                event.recorded_at,
-            );
+            let snapshot = snapshot_after(event);
             let answer = saved.save_snapshot(snapshot.clone()).await;
             assert!(answer.is_ok(), "a snapshot can be kept: {answer:?}");
             let latest = found.latest_snapshot(&account, StreamVersion::MAX).await;

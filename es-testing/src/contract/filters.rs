@@ -20,7 +20,7 @@ async fn mixed(store: &Store) -> Vec<RecordedEvent> {
 
 /// What a filter selects, in pages of this many events, each of which is looked at, too, with the
 /// place from which it was read.
-async fn selected(
+pub(super) async fn selected(
     store: &Store,
     filter: &EventFilter,
     limit: usize,
@@ -31,7 +31,7 @@ async fn selected(
     for _ in 0..1_000 {
         let read = ReadLog::after(after).filter(filter.clone()).limit(PageLimit::events(limit));
         let page = log_page(store, &read).await;
-        assert!(page.events.len() <= limit, "a filtered page keeps its limit");
+        assert!(page.events.len() <= limit, "a page keeps its limit");
         if let Some(last) = page.events.last() {
             assert!(page.next >= last.position, "a page leads behind its own events");
         }
@@ -47,7 +47,7 @@ async fn selected(
         );
         after = page.next;
     }
-    panic!("a filtered log of a few events did not end after 1,000 pages");
+    panic!("a log of a few events in pages of {limit} did not end after 1,000 pages");
 }
 
 pub(super) async fn types_select_events(fixture: &dyn Fixture) {

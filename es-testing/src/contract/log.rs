@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use es_core::backend::{AppendRequest, PageLimit, Position, ReadLog};
-use es_core::event::RecordedEvent;
+use es_core::event::{EventFilter, RecordedEvent};
 
+use super::filters::selected;
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -40,26 +41,6 @@ fn check_order(log: &[RecordedEvent]) {
     }
 }
 
-/// The log in pages of this many events.
-async fn in_pages(store: &Store, limit: usize) -> Vec<RecordedEvent> {
-    let mut joined = Vec::new();
-    let mut after = Position::START;
-    for _ in 0..1_000 {
-        let page = log_page(store, &ReadLog::after(after).limit(PageLimit::events(limit))).await;
-        joined.extend(page.events);
-        if page.at_end {
-            return joined;
-        }
-        assert!(
-            page.next > after,
-            "a page that is not the last must lead on, but after {after} comes {}",
-            page.next
-        );
-        after = page.next;
-    }
-    panic!("a log of a few events in pages of {limit} did not end after 1,000 pages");
-}
-
 pub(super) async fn every_event_once_in_position_order(fixture: &dyn Fixture) {
     let store = fixture.store();
     assert_eq!(read_log(&store).await, [], "the log of an empty store is empty");
@@ -75,7 +56,7 @@ pub(super) async fn every_event_once_in_position_order(fixture: &dyn Fixture) {
         }
     }
     for limit in [1, 2, 3, 7] {
-        let joined = in_pages(&store, limit).await;
+        let joined = selected(&store, &EventFilter::all(), limit, |_, _| {}).await;
         assert_eq!(joined, log, "pages of {limit} join to the whole log");
     }
 }

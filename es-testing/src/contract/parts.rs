@@ -7,7 +7,7 @@ use std::task::Poll;
 use es_core::ExpectedVersion;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, EventStore, LogPage, NewEvent, PageLimit, Position,
-    ReadLog, ReadStream, StreamId, StreamPage,
+    ReadLog, ReadStream, Snapshot, StreamId, StreamPage,
 };
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::{EventId, Payload, RecordedEvent};
@@ -161,6 +161,12 @@ pub(crate) async fn read_selected(store: &Store, read: ReadLog) -> Vec<RecordedE
         );
         read.after = page.next;
     }
+}
+
+/// A snapshot with the payload of the event after which it was taken.
+pub(crate) fn snapshot_after(event: &RecordedEvent) -> Snapshot {
+    let (stream, payload) = (event.stream.clone(), event.payload.clone());
+    Snapshot::new(stream, event.version, event.event_id, "1", payload, event.recorded_at)
 }
 
 pub(crate) async fn end_of_log(store: &Store) -> Position {

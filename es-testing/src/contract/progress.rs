@@ -1,13 +1,13 @@
 //! What callers that are not polled do to others.
 
-use es_core::backend::{AppendRequest, ReadLog, ReadStream, Snapshot};
+use es_core::backend::{AppendRequest, ReadLog, ReadStream};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 
 use super::parts::{
     ANY, NONE, Store, accepted, append, end_of_log, event, events, holds, key, page, polled, read,
-    read_log, soon, stream as named,
+    read_log, snapshot_after, soon, stream as named,
 };
 use crate::fixture::Fixture;
 
@@ -63,15 +63,8 @@ pub(super) async fn a_call_that_is_not_polled_holds_up_nobody(fixture: &dyn Fixt
         ];
         if let Some(snapshots) = &snapshots {
             calls.push(Box::pin(async {
-                let snapshot = Snapshot::new(
-                    read_of.clone(),
-                    newest.version,
-                    newest.event_id,
-                    "1",
-                    newest.payload.clone(),
-                    newest.recorded_at,
-                );
-                snapshots.save_snapshot(snapshot).await.expect("a snapshot can be kept");
+                let saved = snapshots.save_snapshot(snapshot_after(&newest)).await;
+                saved.expect("a snapshot can be kept");
             }));
             calls.push(Box::pin(async {
                 let latest = snapshots.latest_snapshot(&read_of, newest.version).await;

@@ -28,11 +28,8 @@ pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixt
         append(&store, &typed_stream("audit", "1"), ANY, events(1..=3)).await;
         append(&store, &stream("2"), ANY, vec![typed_event(CLOSED, 0)]).await;
         caught_up(&mut runner).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
-        assert_eq!(
-            stored(&sink, "crossing", Slot::Active).await,
-            lives(&store, Crossing::model()).await
-        );
+        serves_the_fold(&store, &sink, Seen::model()).await;
+        serves_the_fold(&store, &sink, Crossing::model()).await;
     }
     let seen = stored(&sink, "seen", Slot::Active).await;
     let all: Vec<_> = (0..35).collect();
@@ -67,11 +64,10 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
         }
     }
     poison.heal();
-    let retry = sink.request_retry("seen", Slot::Active, "account/p").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/p").await;
     let mut last = runner(&store, &sink, "one").definition(Seen::failing(poison));
     caught_up(&mut last).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
 }
 
 pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) {
@@ -97,7 +93,7 @@ pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) 
         let answer = asleep.catch_up().await;
         assert!(answer.is_err(), "who lost its lease cannot go on");
         caught_up(awake).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+        serves_the_fold(&store, &sink, Seen::model()).await;
     }
 }
 
@@ -127,11 +123,8 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
         by_both <= by_one + 2,
         "two projections at one place need {by_both} reads, one alone {by_one}"
     );
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
-    assert_eq!(
-        stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing::model()).await
-    );
+    serves_the_fold(&store, &sink, Seen::model()).await;
+    serves_the_fold(&store, &sink, Crossing::model()).await;
 }
 
 pub(super) async fn who_is_behind_joins_without_overlap(fixture: &dyn ProjectionFixture) {
@@ -151,11 +144,8 @@ pub(super) async fn who_is_behind_joins_without_overlap(fixture: &dyn Projection
         .definition(Crossing::model())
         .batches(few());
     caught_up(&mut both).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
-    assert_eq!(
-        stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing::model()).await
-    );
+    serves_the_fold(&store, &sink, Seen::model()).await;
+    serves_the_fold(&store, &sink, Crossing::model()).await;
 }
 
 fn few() -> BatchLimit {
@@ -180,10 +170,7 @@ pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixt
     let reason = cause.to_string();
     assert!(reason.contains("v1") && reason.contains("v2"), "it names both: {reason}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the model is not touched");
-    assert_eq!(
-        stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing::model()).await
-    );
+    serves_the_fold(&store, &sink, Crossing::model()).await;
 }
 
 /// A store that was restored from elsewhere: events of this type of streams have other ids.
@@ -252,10 +239,7 @@ pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixtur
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
     assert!(matches!(ended, Ok(Ok(()))), "stopping is no failure: {ended:?}");
-    assert_eq!(
-        stored(&sink, "seen", Slot::Active).await,
-        lives(&fixture.store(), Seen::model()).await
-    );
+    serves_the_fold(&fixture.store(), &sink, Seen::model()).await;
 }
 
 pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {

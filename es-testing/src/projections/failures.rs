@@ -70,7 +70,7 @@ pub(super) async fn a_poison_event_stops_without_loss(fixture: &dyn ProjectionFi
     }
     let mut fixed = runner(&store, &sink, "two").definition(Seen::model());
     caught_up(&mut fixed).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
 }
 
 pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
@@ -96,7 +96,7 @@ pub(super) async fn a_failure_is_tried_again(fixture: &dyn ProjectionFixture) {
     let mut passing = runner(&store, &sink, "one")
         .definition(Seen::failing(Poison::refused(3)).on_failure(policy));
     caught_up(&mut passing).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
 
     append(&store, &stream("3"), ANY, vec![poison(9)]).await;
     passing.release().await;
@@ -149,8 +149,7 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     let waiting = number_of_waiting(&sink, "seen").await;
 
     // nothing was fixed: the key stays as it is
-    let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/1").await;
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, waiting);
     let entries = sink.parked("seen", Slot::Active, &ListParked::waiting("account/1")).await;
@@ -160,15 +159,14 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     bad.heal();
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, waiting, "nobody asked");
-    let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/1").await;
     append(&store, &stream("1"), ANY, events(13..=14)).await;
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, 0);
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
     append(&store, &stream("1"), ANY, events(15..=15)).await;
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
 }
 
 pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn ProjectionFixture) {
@@ -186,8 +184,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     let mut after = runner(&store, &sink, "two").projection::<Payments<After>>();
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 2, "nobody asked");
-    let retry = sink.request_retry("payments", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "payments", "account/1").await;
     append(&store, &stream("1"), ANY, vec![oldest(5)]).await;
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 0);
@@ -245,8 +242,7 @@ pub(super) async fn a_refused_batch_is_halved(fixture: &dyn ProjectionFixture) {
 
     let healed = Definition::table::<Entries<true>>().on_failure(policy);
     let mut healed = runner(&store, &sink, "one").definition(healed);
-    let retry = sink.request_retry(ENTRIES, Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, ENTRIES, "account/1").await;
     caught_up(&mut healed).await;
     assert_eq!(entries(&sink, Slot::Active).await, entries_in(&log));
     assert_eq!(number_of_waiting(&sink, ENTRIES).await, 0);

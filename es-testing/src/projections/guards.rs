@@ -50,10 +50,7 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     let waiting = sink.parked("keyed", Slot::Active, &waiting).await.expect("the model is there");
     assert_eq!(waiting.len(), 3, "the event and what follows it in its stream");
     let key = waiting[0].key.clone();
-    let retry = async || {
-        let asked = sink.request_retry("keyed", Slot::Active, &key).await;
-        assert!(asked.is_ok(), "something waits: {asked:?}");
-    };
+    let retry = async || retried(&sink, "keyed", &key).await;
     retry().await;
     caught_up(&mut parking).await;
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "nothing was mended");
@@ -196,9 +193,7 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
     claim.fingerprint = definition.fingerprint().to_owned();
     let lease = acquired(&sink, &claim).await;
     assert!(sink.release(&lease).await.is_ok());
-    let rebuild = Rebuild::definition(with_models(&store, &sink), definition).slices(4);
-    let rebuilt = soon("a rebuild ends", rebuild.run()).await;
-    assert!(rebuilt.is_ok(), "{rebuilt:?}");
+    rebuilt(Rebuild::definition(with_models(&store, &sink), definition).slices(4)).await;
     let live = lives(&store, keyed(Poison::refused(0))).await;
     assert_eq!(stored(&sink, "keyed", Slot::Active).await, live);
 }
@@ -323,9 +318,6 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
     assert!(matches!(ended, Ok(Ok(()))), "a lock is no failure: {ended:?}");
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
-    assert_eq!(
-        stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing::model()).await
-    );
+    serves_the_fold(&store, &sink, Seen::model()).await;
+    serves_the_fold(&store, &sink, Crossing::model()).await;
 }

@@ -205,6 +205,13 @@ pub(super) async fn stored(sink: &Sink, name: &str, slot: Slot) -> BTreeMap<Stri
     rows.map(|(key, value)| (key, decoded(&value))).collect()
 }
 
+/// The active model has the rows to which the log folds.
+pub(super) async fn serves_the_fold(store: &Store, sink: &Sink, model: Definition) {
+    let served = stored(sink, model.name(), Slot::Active).await;
+    let name = model.name().to_owned();
+    assert_eq!(served, lives(store, model).await, "`{name}` is what the log folds to");
+}
+
 /// The rows to which the log folds, with each event taken by itself.
 pub(super) async fn lives(store: &Store, model: Definition) -> BTreeMap<String, SeenRow> {
     let mut rows = HashMap::new();

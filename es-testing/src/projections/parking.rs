@@ -107,8 +107,7 @@ pub(super) async fn what_was_discarded_is_not_replaced(fixture: &dyn ProjectionF
 pub(super) async fn a_retry_makes_the_key_due(fixture: &dyn ProjectionFixture) {
     let (sink, lease) = some_parked(fixture).await;
     assert_eq!(due(&sink, &lease).await, [""; 0], "what failed is not due by itself");
-    let retried = sink.request_retry("totals", Slot::Active, "p").await;
-    assert!(retried.is_ok(), "something waits under the key: {retried:?}");
+    retried(&sink, "totals", "p").await;
     assert_eq!(due(&sink, &lease).await, ["p"]);
     // it fails again
     commit(&sink, &lease, park(14, 14, vec![parked(11, "p", 2)])).await;

@@ -8,7 +8,7 @@ use es_core::backend::{
     RowChange, SinkError, Slot,
 };
 use es_core::event::Payload;
-use es_core::projection::{Parked, ParkedId, ParkedState, ProjectionStatus};
+use es_core::projection::{Parked, ParkedId, ParkedState, ProjectionStatus, Rebuild};
 use serde_json::json;
 
 use super::ProjectionFixture;
@@ -184,4 +184,18 @@ pub(super) async fn started(fixture: &dyn ProjectionFixture) -> (Sink, Lease) {
     let lease = acquired(&sink, &claim("one")).await;
     commit(&sink, &lease, batch(0, 10, vec![set("a", 1)])).await;
     (sink, lease)
+}
+
+/// Asks for another attempt at what waits under the key.
+pub(super) async fn retried(sink: &Sink, projection: &str, key: &str) {
+    let retry = sink.request_retry(projection, Slot::Active, key).await;
+    assert!(retry.is_ok(), "something waits under `{key}`: {retry:?}");
+}
+
+/// Runs a rebuild to its end.
+pub(super) async fn rebuilt(rebuild: Rebuild) {
+    let rebuilt = soon("a rebuild comes to an end", rebuild.run()).await;
+    if let Err(error) = rebuilt {
+        panic!("nothing keeps the rebuild from its end, but: {error}");
+    }
 }

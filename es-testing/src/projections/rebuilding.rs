@@ -33,13 +33,6 @@ fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
         .lease(TTL)
 }
 
-async fn rebuilt(rebuild: Rebuild) {
-    let rebuilt = soon("a rebuild comes to an end", rebuild.run()).await;
-    if let Err(error) = rebuilt {
-        panic!("nothing keeps the rebuild from its end, but: {error}");
-    }
-}
-
 /// Some accounts, and the model of older code over them.
 async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     let (store, sink) = (fixture.store(), fixture.sink());
@@ -86,14 +79,11 @@ pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixt
     accounts_paid(&store, &["1", "9"], 7..=8).await;
     let mut runner = runner(&store, &sink, "one").definition(Doubled::model());
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
+    serves_the_fold(&store, &sink, Doubled::model()).await;
     // one that cannot be divided, and that never ran
     let crossing = Rebuild::definition(with_models(&store, &sink), Crossing::model()).slices(4);
     rebuilt(crossing.batches(BatchLimit::events(3))).await;
-    assert_eq!(
-        stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing::model()).await
-    );
+    serves_the_fold(&store, &sink, Crossing::model()).await;
 }
 
 pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixture) {
@@ -155,7 +145,7 @@ pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture
     handle.stop();
     let mut new = super::models::runner(&store, &sink, "new").definition(Doubled::model());
     caught_up(&mut new).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
+    serves_the_fold(&store, &sink, Doubled::model()).await;
 }
 
 /// A sink whose active model is moved on just before the first two switches.
@@ -192,7 +182,7 @@ pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn Projecti
         active: tokio::sync::Mutex::new((0, active)),
     }));
     rebuilt(rebuild_of(&store, &overtaken)).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
+    serves_the_fold(&store, &sink, Doubled::model()).await;
 }
 
 pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn ProjectionFixture) {
@@ -270,7 +260,7 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     assert!(retry.is_ok(), "what was parked in the shadow is parked: {retry:?}");
     let mut runner = runner(&store, &sink, "one").definition(Seen::failing(bad));
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    serves_the_fold(&store, &sink, Seen::model()).await;
 }
 
 /// A store into which an empty backup was restored.
@@ -314,7 +304,7 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
     assert!(stored(&sink, "seen", Slot::Active).await.is_empty(), "there are no events");
     caught_up(&mut runner(&emptied, &sink, "one").definition(Doubled::model())).await;
     caught_up(&mut runner(&store, &sink, "one").definition(Doubled::model())).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
+    serves_the_fold(&store, &sink, Doubled::model()).await;
 }
 
 pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn ProjectionFixture) {
@@ -330,7 +320,7 @@ pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn Projectio
     faults.fail(Call::Switch, 2, StoreErrorKind::Busy);
     // at once, under another name
     rebuilt(rebuild().holder("another")).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
+    serves_the_fold(&store, &sink, Doubled::model()).await;
 }
 
 pub(super) async fn its_progress_is_told(fixture: &dyn ProjectionFixture) {

@@ -1,5 +1,21 @@
 //! The laws hold for an honest aggregate, and each is broken by one that deserves it.
 
+/// An aggregate that has events and no state.
+macro_rules! stateless {
+    ($name:ident, $stored:literal, $id:ty, $event:ty) => {
+        #[derive(Default, Clone)]
+        struct $name;
+
+        impl es_core::Aggregate for $name {
+            const TYPE: &'static str = $stored;
+            type Id = $id;
+            type Event = $event;
+
+            fn evolve(&mut self, _: &$event) {}
+        }
+    };
+}
+
 mod decided;
 mod encoded;
 mod evolved;

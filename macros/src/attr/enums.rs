@@ -6,7 +6,7 @@ use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, LitStr, Path, Token, parenthesized};
 
-use super::{crate_path, refuse_serde, skip_value, twice, unknown};
+use super::{crate_path, each_key, refuse_serde, skip_value, twice, unknown};
 use crate::errors::Errors;
 use crate::path::CratePath;
 
@@ -36,15 +36,10 @@ impl EnumAttrs {
     pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
         refuse_serde(attrs, errors);
         let (mut read, mut es_core) = (Self::default(), None);
-        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
-            let parsed = attr.parse_nested_meta(|meta| match meta.path.is_ident("crate") {
-                true => crate_path(&meta, &mut es_core, errors),
-                false => read.key(&meta, errors),
-            });
-            if let Err(error) = parsed {
-                errors.push(error);
-            }
-        }
+        each_key(attrs, "event", errors, |meta, errors| match meta.path.is_ident("crate") {
+            true => crate_path(meta, &mut es_core, errors),
+            false => read.key(meta, errors),
+        });
         match read.union {
             true => read.refuse_names(errors),
             false => read.check_tense(errors),

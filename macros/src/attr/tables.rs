@@ -5,7 +5,7 @@ use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, LitStr, Token, parenthesized};
 
-use super::{crate_path, skip_value, twice, unknown};
+use super::{crate_path, each_key, is_marked, skip_value, twice, unknown};
 use crate::errors::Errors;
 use crate::path::CratePath;
 
@@ -22,15 +22,10 @@ impl TableAttrs {
     /// Reads the `#[table(...)]` attributes of a struct.
     pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
         let (mut read, mut es_core) = (Self::default(), None);
-        for attr in attrs.iter().filter(|attr| attr.path().is_ident("table")) {
-            let parsed = attr.parse_nested_meta(|meta| match meta.path.is_ident("crate") {
-                true => crate_path(&meta, &mut es_core, errors),
-                false => read.key(&meta, errors),
-            });
-            if let Err(error) = parsed {
-                errors.push(error);
-            }
-        }
+        each_key(attrs, "table", errors, |meta, errors| match meta.path.is_ident("crate") {
+            true => crate_path(meta, &mut es_core, errors),
+            false => read.key(meta, errors),
+        });
         Self { es_core: es_core.unwrap_or_default(), ..read }
     }
 
@@ -64,22 +59,5 @@ impl TableAttrs {
 
 /// True if the attributes of a field say that it tells one row from another.
 pub(crate) fn is_key(attrs: &[Attribute], errors: &mut Errors) -> bool {
-    let mut is_key = false;
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("table")) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("key") {
-                unknown(&meta, "the only key of a field is `key`", errors);
-                return skip_value(&meta);
-            }
-            if is_key {
-                twice(&meta, errors);
-            }
-            is_key = true;
-            Ok(())
-        });
-        if let Err(error) = parsed {
-            errors.push(error);
-        }
-    }
-    is_key
+    is_marked(attrs, "table", "key", errors)
 }

@@ -1,52 +1,12 @@
 use es_core::projection::Keying;
-use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event, Projection};
-use serde::{Deserialize, Serialize};
 
-#[derive(AggregateId, Clone, Serialize, Deserialize)]
-struct CustomerId(String);
+#[path = "shop/mod.rs"]
+mod shop;
+use shop::{CustomerTotals, Order};
 
-#[derive(Event)]
-enum OrderEvent {
-    OrderPlaced { customer: CustomerId },
-}
-
-impl OrderEvent {
-    fn customer(&self) -> Option<&CustomerId> {
-        let Self::OrderPlaced { customer } = self;
-        Some(customer)
-    }
-}
-
-#[derive(AggregateId)]
-struct OrderId(String);
-
-#[derive(Default, Clone)]
-struct Order;
-
-impl Aggregate for Order {
-    const TYPE: &'static str = "order";
-    type Id = OrderId;
-    type Event = OrderEvent;
-    fn evolve(&mut self, _: &OrderEvent) {}
-}
-
-#[derive(Serialize, Deserialize)]
-struct CustomerTotals;
-
-impl Projection for CustomerTotals {
-    const NAME: &'static str = "customer_totals";
-    type Event = OrderEvent;
-    type Key = CustomerId;
-    fn keying() -> Keying<Self> {
+impl CustomerTotals {
+    fn keys() -> Keying<Self> {
         Keying::per_stream::<Order>()
-    }
-    fn evolve(
-        _: &CustomerId,
-        row: &mut Option<Self>,
-        _: &Envelope<OrderEvent>,
-    ) -> Result<(), BoxError> {
-        *row = Some(Self);
-        Ok(())
     }
 }
 

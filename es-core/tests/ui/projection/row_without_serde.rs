@@ -1,37 +1,20 @@
 use es_core::projection::Keying;
-use es_core::{AggregateId, BoxError, Envelope, Event, Projection};
-use serde::{Deserialize, Serialize};
+use es_core::{BoxError, Envelope, Projection};
 
-#[derive(AggregateId, Clone, Serialize, Deserialize)]
-struct CustomerId(String);
+#[path = "shop/mod.rs"]
+mod shop;
+use shop::{Order, OrderEvent, OrderId};
 
-#[derive(Event)]
-enum OrderEvent {
-    OrderPlaced { customer: CustomerId },
-}
+struct OrderTotals;
 
-impl OrderEvent {
-    fn customer(&self) -> Option<&CustomerId> {
-        let Self::OrderPlaced { customer } = self;
-        Some(customer)
-    }
-}
-
-struct CustomerTotals;
-
-impl Projection for CustomerTotals {
-    const NAME: &'static str = "customer_totals";
+impl Projection for OrderTotals {
+    const NAME: &'static str = "order_totals";
     type Event = OrderEvent;
-    type Key = CustomerId;
+    type Key = OrderId;
     fn keying() -> Keying<Self> {
-        Keying::<Self>::across_streams(|event| event.data.customer().cloned())
+        Keying::per_stream::<Order>()
     }
-    fn evolve(
-        _: &CustomerId,
-        row: &mut Option<Self>,
-        _: &Envelope<OrderEvent>,
-    ) -> Result<(), BoxError> {
-        *row = Some(Self);
+    fn evolve(_: &OrderId, _: &mut Option<Self>, _: &Envelope<OrderEvent>) -> Result<(), BoxError> {
         Ok(())
     }
 }

@@ -198,8 +198,7 @@ pub(super) async fn a_discard_outlasts_an_attempt(
         let key = stream(account).to_string();
         let waiting = parked_under(&sink, &key).await;
         assert_eq!(waiting.len(), 4, "all of its stream waits: {waiting:?}");
-        let retry = sink.request_retry(NAME, Slot::Active, &key).await;
-        assert!(retry.is_ok(), "something waits: {retry:?}");
+        retried(&sink, NAME, &key).await;
         let decided = async {
             subject.until(|it| it.attempts(account, 1).contains(&(retries + 2))).await;
             // the one whose call is under way, and one behind it

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use es_core::backend::StreamId;
 use es_core::event::{EventFilter, RecordedEvent};
 use es_core::projection::Keying;
-use es_core::{Aggregate, BoxError, Envelope, Event, Projection, Store};
+use es_core::{BoxError, Envelope, Event, Projection, Store};
 use es_memory::MemoryStore;
 use es_testing::laws::{self, LawViolation};
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -33,27 +33,8 @@ enum SchoolEvent {
     Room(RoomEvent),
 }
 
-#[derive(Default, Clone)]
-struct Course;
-
-impl Aggregate for Course {
-    const TYPE: &'static str = "course";
-    type Id = u64;
-    type Event = GradeEvent;
-
-    fn evolve(&mut self, _: &GradeEvent) {}
-}
-
-#[derive(Default, Clone)]
-struct Room;
-
-impl Aggregate for Room {
-    const TYPE: &'static str = "room";
-    type Id = u64;
-    type Event = RoomEvent;
-
-    fn evolve(&mut self, _: &RoomEvent) {}
-}
+stateless!(Course, "course", u64, GradeEvent);
+stateless!(Room, "room", u64, RoomEvent);
 
 fn in_courses() -> impl Strategy<Value = (StreamId, GradeEvent)> {
     let events = prop_oneof![

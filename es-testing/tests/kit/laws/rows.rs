@@ -19,16 +19,7 @@ enum GradeEvent {
     GradeGiven { grade: u8 },
 }
 
-#[derive(Default, Clone)]
-struct Course;
-
-impl Aggregate for Course {
-    const TYPE: &'static str = "course";
-    type Id = u64;
-    type Event = GradeEvent;
-
-    fn evolve(&mut self, _: &GradeEvent) {}
-}
+stateless!(Course, "course", u64, GradeEvent);
 
 fn any_grade() -> impl Strategy<Value = GradeEvent> {
     any::<u8>().prop_map(|grade| GradeEvent::GradeGiven { grade })

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use es_core::event::EventId;
 use es_core::projection::{Changes, TableRow};
-use es_core::{Aggregate, BoxError, Envelope, Event, Store, TableProjection};
+use es_core::{BoxError, Envelope, Event, Store, TableProjection};
 use es_memory::MemoryStore;
 use es_testing::laws::{self, LawViolation};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -20,16 +20,7 @@ enum CourseEvent {
 }
 use CourseEvent::*;
 
-#[derive(Default, Clone)]
-struct Course;
-
-impl Aggregate for Course {
-    const TYPE: &'static str = "course";
-    type Id = String;
-    type Event = CourseEvent;
-
-    fn evolve(&mut self, _: &CourseEvent) {}
-}
+stateless!(Course, "course", String, CourseEvent);
 
 const LAW: &str = "table";
 

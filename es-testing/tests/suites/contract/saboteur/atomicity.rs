@@ -13,39 +13,16 @@ use es_core::backend::{
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{locked, of_parts, version_of};
+use super::appends::{Memory, appending, check_versions, locked, of_parts, remembering};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        of_events("leaves_half_of_a_refused_batch", 4, |healthy| InSteps {
-            store: healthy.events,
-            size: Size::Events,
-            checks_first: false,
-            yields: false,
-        }),
-        of_events("shows_half_a_batch", 4, |healthy| InSteps {
-            store: healthy.events,
-            size: Size::Events,
-            checks_first: true,
-            yields: true,
-        }),
-        of_events("leaves_half_of_a_refused_unit", 4, |healthy| InSteps {
-            store: healthy.events,
-            size: Size::Streams,
-            checks_first: false,
-            yields: false,
-        }),
-        of_events("shows_half_a_unit", 4, |healthy| InSteps {
-            store: healthy.events,
-            size: Size::Streams,
-            checks_first: true,
-            yields: true,
-        }),
-        of_events("locks_in_the_order_of_the_request", 4, |healthy| LocksInOrder {
-            store: healthy.events,
-            locks: Mutex::default(),
-        }),
+        in_steps("leaves_half_of_a_refused_batch", Size::Events, false),
+        in_steps("shows_half_a_batch", Size::Events, true),
+        in_steps("leaves_half_of_a_refused_unit", Size::Streams, false),
+        in_steps("shows_half_a_unit", Size::Streams, true),
+        remembering("locks_in_the_order_of_the_request", 4, locks_in_order),
         of_events("answers_before_it_is_visible", 10, |healthy| AnswersEarly {
             store: healthy.events,
             hidden: Mutex::new(Position::START),
@@ -54,21 +31,26 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             is_busy: AtomicBool::new(false),
         }),
-        of_events("tears_a_dropped_append", 11, |healthy| TearsWhenDropped(healthy.events)),
+        appending("tears_a_dropped_append", 11, tears_when_dropped),
     ]
 }
 
+#[derive(Clone, Copy)]
 enum Size {
     Events,
     Streams,
+}
+
+fn in_steps(name: &'static str, size: Size, shows_halves: bool) -> Saboteur {
+    of_events(name, 4, move |healthy| InSteps { store: healthy.events, size, shows_halves })
 }
 
 /// Writes an append in several steps.
 struct InSteps {
     store: Store,
     size: Size,
-    checks_first: bool,
-    yields: bool,
+    /// Checks all before the first step, and lets others look between the steps.
+    shows_halves: bool,
 }
 
 impl InSteps {
@@ -108,11 +90,8 @@ impl StoreLayer for InSteps {
         if steps.len() < 2 || request.idempotency_key().is_some() || is_odd {
             return self.store.append(request).await;
         }
-        if self.checks_first {
-            for part in request.streams() {
-                let actual = version_of(&self.store, &part.stream).await?;
-                part.expected.check(&part.stream, actual)?;
-            }
+        if self.shows_halves {
+            check_versions(&self.store, &request).await?;
         }
         let mut streams: Vec<AppendedStream> = Vec::new();
         for step in steps {
@@ -123,7 +102,7 @@ impl StoreLayer for InSteps {
                     None => streams.push(part),
                 }
             }
-            if self.yields {
+            if self.shows_halves {
                 yield_now().await;
             }
         }
@@ -132,28 +111,20 @@ impl StoreLayer for InSteps {
 }
 
 /// Takes the locks of the streams one after the other.
-struct LocksInOrder {
+async fn locks_in_order(
     store: Store,
-    locks: Mutex<HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-#[async_trait]
-impl StoreLayer for LocksInOrder {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let mut held = Vec::new();
-        for part in request.streams() {
-            let lock = locked(&self.locks).entry(part.stream.clone()).or_default().clone();
-            if request.streams().len() > 1 {
-                held.push(lock.lock_owned().await);
-                yield_now().await;
-            }
+    request: AppendRequest,
+    locks: Memory<HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>>,
+) -> Result<Appended, AppendError> {
+    let mut held = Vec::new();
+    for part in request.streams() {
+        let lock = locked(&locks).entry(part.stream.clone()).or_default().clone();
+        if request.streams().len() > 1 {
+            held.push(lock.lock_owned().await);
+            yield_now().await;
         }
-        self.store.append(request).await
     }
+    store.append(request).await
 }
 
 /// Hides the newest append from the first read after it.
@@ -232,34 +203,25 @@ impl StoreLayer for StaysLocked {
 }
 
 /// Writes the first event of a batch alone, and the rest with it if the caller waits.
-struct TearsWhenDropped(Store);
-
-#[async_trait]
-impl StoreLayer for TearsWhenDropped {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        struct Torn(Store, Option<AppendRequest>);
-        impl Drop for Torn {
-            fn drop(&mut self) {
-                if let Some(request) = self.1.take() {
-                    let store = self.0.clone();
-                    tokio::spawn(async move {
-                        let mut parts = request.clone().into_streams();
-                        parts.truncate(1);
-                        parts[0].events.truncate(1);
-                        // a refusal leaves nothing, which is as good
-                        let _ = store.append(of_parts(&request, parts)).await;
-                    });
-                }
+async fn tears_when_dropped(store: Store, request: AppendRequest) -> Result<Appended, AppendError> {
+    struct Torn(Store, Option<AppendRequest>);
+    impl Drop for Torn {
+        fn drop(&mut self) {
+            if let Some(request) = self.1.take() {
+                let store = self.0.clone();
+                tokio::spawn(async move {
+                    let mut parts = request.clone().into_streams();
+                    parts.truncate(1);
+                    parts[0].events.truncate(1);
+                    // a refusal leaves nothing, which is as good
+                    let _ = store.append(of_parts(&request, parts)).await;
+                });
             }
         }
-        let is_batch = request.event_count() > 1;
-        let mut torn = Torn(self.0.clone(), is_batch.then(|| request.clone()));
-        yield_now().await;
-        torn.1 = None;
-        self.0.append(request).await
     }
+    let is_batch = request.event_count() > 1;
+    let mut torn = Torn(store.clone(), is_batch.then(|| request.clone()));
+    yield_now().await;
+    torn.1 = None;
+    store.append(request).await
 }

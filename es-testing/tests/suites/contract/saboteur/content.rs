@@ -3,20 +3,18 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::backend::{AppendError, AppendRequest, Appended, StreamAppend, StreamId, Timestamp};
-use es_core::event::{Payload, RecordedEvent};
-use es_core::layer::StoreLayer;
+use es_core::event::Payload;
 use serde_json::Value;
 
-use super::appends::{Rewrites, locked, of_parts_now};
-use super::mangled::Mangled;
+use super::appends::{Memory, appending, locked, of_parts_now, remembering, rewriting};
+use super::mangled::mangling;
 use super::respelled::respelling;
-use super::{Saboteur, Store, of_events};
+use super::{Saboteur, Store};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        rewriting("reads_numbers_as_doubles", |part| {
+        rewriting("reads_numbers_as_doubles", 12, |part| {
             payloads(part, |value| match value {
                 Value::Number(number) => {
                     let double = number.as_f64().and_then(serde_json::Number::from_f64);
@@ -25,13 +23,13 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 other => other,
             });
         }),
-        rewriting("trims_strings", |part| {
+        rewriting("trims_strings", 12, |part| {
             payloads(part, |value| match value {
                 Value::String(text) => text.trim().into(),
                 other => other,
             });
         }),
-        rewriting("drops_null_fields", |part| {
+        rewriting("drops_null_fields", 12, |part| {
             payloads(part, |value| match value {
                 Value::Object(fields) => {
                     fields.into_iter().filter(|(_, value)| !value.is_null()).collect()
@@ -39,7 +37,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 other => other,
             });
         }),
-        rewriting("forgets_which_numbers_are_floats", |part| {
+        rewriting("forgets_which_numbers_are_floats", 12, |part| {
             for event in &mut part.events {
                 if let Ok(payload) = Payload::from_stored(event.payload.as_str()) {
                     event.payload = payload;
@@ -51,7 +49,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             let respelled = whole.and_then(|whole| Payload::parse(format!("{whole}e0")).ok());
             respelled.unwrap_or_else(|| document.clone())
         }),
-        rewriting("reads_numbers_in_metadata_as_doubles", |part| {
+        rewriting("reads_numbers_in_metadata_as_doubles", 12, |part| {
             for event in &mut part.events {
                 let written = event.metadata.clone();
                 for (name, value) in written.documents() {
@@ -63,7 +61,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("drops_free_metadata", |part| {
+        rewriting("drops_free_metadata", 12, |part| {
             for event in &mut part.events {
                 let written = event.metadata.clone();
                 for (name, _) in written.documents() {
@@ -71,12 +69,12 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("drops_the_cause", |part| {
+        rewriting("drops_the_cause", 12, |part| {
             for event in &mut part.events {
                 event.metadata.causation_id = None;
             }
         }),
-        rewriting("cuts_large_payloads", |part| {
+        rewriting("cuts_large_payloads", 12, |part| {
             const KEPT: usize = 10_000;
             for event in &mut part.events {
                 if let Ok(Value::String(text)) = event.payload.decode::<Value>() {
@@ -87,7 +85,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("cuts_long_event_types", |part| {
+        rewriting("cuts_long_event_types", 12, |part| {
             const KEPT: usize = 63;
             for event in &mut part.events {
                 if let Some(cut) = event.event_type.as_str().get(..KEPT) {
@@ -95,9 +93,9 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("takes_ids_of_either_case_for_one", |part| rename(part, str::to_lowercase)),
-        rewriting("drops_blanks_after_ids", |part| rename(part, |id| id.trim_end().to_owned())),
-        rewriting("takes_digits_for_a_number", |part| {
+        rewriting("takes_ids_of_either_case_for_one", 12, |part| rename(part, str::to_lowercase)),
+        rewriting("drops_blanks_after_ids", 12, |part| rename(part, |id| id.trim_end().to_owned())),
+        rewriting("takes_digits_for_a_number", 12, |part| {
             rename(part, |id| {
                 id.parse::<i64>().map_or_else(|_| id.to_owned(), |number| number.to_string())
             });
@@ -116,25 +114,16 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 *latest
             })
         }),
-        of_events("takes_its_own_clock_for_an_import", 13, |healthy| OwnClock(healthy.events)),
-        of_events("records_what_follows_an_import_at_its_time", 13, |healthy| LastTime {
-            store: healthy.events,
-            imported: Mutex::default(),
-        }),
-        of_events("sorts_by_time", 13, |healthy| {
-            Mangled::new(healthy.events, |log| {
-                let positions: Vec<_> = log.iter().map(|event| event.position).collect();
-                log.sort_by_key(|event| event.recorded_at);
-                for (event, position) in log.iter_mut().zip(positions) {
-                    event.position = position;
-                }
-            })
+        appending("takes_its_own_clock_for_an_import", 13, takes_its_own_clock),
+        remembering("records_what_follows_an_import_at_its_time", 13, goes_on_at_the_last_time),
+        mangling("sorts_by_time", 13, |log| {
+            let positions: Vec<_> = log.iter().map(|event| event.position).collect();
+            log.sort_by_key(|event| event.recorded_at);
+            for (event, position) in log.iter_mut().zip(positions) {
+                event.position = position;
+            }
         }),
     ]
-}
-
-fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
-    of_events(name, 12, move |healthy| Rewrites { store: healthy.events, rewrite })
 }
 
 /// Writes to the stream whose id this function answers.
@@ -146,53 +135,37 @@ fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
 }
 
 /// Writes what is imported as if it happened now.
-struct OwnClock(Store);
-
-#[async_trait]
-impl StoreLayer for OwnClock {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let parts = request.clone().into_streams();
-        self.0.append(of_parts_now(&request, parts)).await
-    }
+async fn takes_its_own_clock(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    let parts = request.clone().into_streams();
+    store.append(of_parts_now(&request, parts)).await
 }
 
 /// Writes what comes after an import as if it was of the same time.
-struct LastTime {
+async fn goes_on_at_the_last_time(
     store: Store,
-    imported: Mutex<Option<Timestamp>>,
-}
-
-#[async_trait]
-impl StoreLayer for LastTime {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let before = std::mem::replace(&mut *locked(&self.imported), request.original_time());
-        let request = match before {
-            Some(time) if request.original_time().is_none() => request.recorded_at(time),
-            _ => request,
-        };
-        self.store.append(request).await
-    }
+    request: AppendRequest,
+    imported: Memory<Option<Timestamp>>,
+) -> Result<Appended, AppendError> {
+    let before = std::mem::replace(&mut *locked(&imported), request.original_time());
+    let request = match before {
+        Some(time) if request.original_time().is_none() => request.recorded_at(time),
+        _ => request,
+    };
+    store.append(request).await
 }
 
 type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
 
 /// Shows the times of the log, in its order, as this function has them.
 fn timing(name: &'static str, retime: fn() -> Retime) -> Saboteur {
-    of_events(name, 13, move |healthy| {
-        Mangled::new(healthy.events, move |log: &mut Vec<RecordedEvent>| {
-            let retime = retime();
-            for event in log {
-                event.recorded_at = retime(event.recorded_at);
-            }
-        })
+    mangling(name, 13, move |log| {
+        let retime = retime();
+        for event in log {
+            event.recorded_at = retime(event.recorded_at);
+        }
     })
 }
 

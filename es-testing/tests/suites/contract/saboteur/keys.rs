@@ -12,30 +12,25 @@ use es_core::execution::IdempotencyKey;
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{Answers, event_ids, locked, version_of};
+use super::appends::{
+    Memory, answering, appending, check_versions, event_ids, joined, locked, remembering,
+};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        of_events("forgets_keys", 6, |healthy| ForgetsKeys(healthy.events)),
-        of_events("looks_at_the_version_before_the_key", 6, |healthy| {
-            VersionBeforeKey(healthy.events)
-        }),
+        appending("forgets_keys", 6, forgets_keys),
+        appending("looks_at_the_version_before_the_key", 6, looks_at_the_version_first),
         of_events("looks_for_the_key_before_it_writes", 6, |healthy| LooksFirst {
             store: healthy.events,
             recorded: Mutex::default(),
         }),
-        of_events("does_not_say_that_it_is_a_repeat", 6, |healthy| Answers {
-            store: healthy.events,
-            change: |appended| appended.repeated = false,
+        answering("does_not_say_that_it_is_a_repeat", 6, |appended| appended.repeated = false),
+        appending("ignores_another_content", 7, |store, request| {
+            ignores(store, request, |difference| difference != KeyDifference::Streams)
         }),
-        of_events("ignores_another_content", 7, |healthy| IgnoresDifference {
-            store: healthy.events,
-            ignored: |difference| difference != KeyDifference::Streams,
-        }),
-        of_events("ignores_other_streams", 7, |healthy| IgnoresDifference {
-            store: healthy.events,
-            ignored: |difference| difference == KeyDifference::Streams,
+        appending("ignores_other_streams", 7, |store, request| {
+            ignores(store, request, |difference| difference == KeyDifference::Streams)
         }),
         comparing("compares_event_ids", |a, b| event_ids(a).eq(event_ids(b))),
         comparing("compares_times", |a, b| a.original_time() == b.original_time()),
@@ -59,14 +54,8 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             };
             names(a) == names(b)
         }),
-        of_events("records_the_key_of_a_refused_append", 8, |healthy| RecordsRefusedKeys {
-            store: healthy.events,
-            refused: Mutex::default(),
-        }),
-        of_events("has_one_key_for_all_streams", 8, |healthy| OneKeyForAll {
-            store: healthy.events,
-            first: Mutex::default(),
-        }),
+        remembering("records_the_key_of_a_refused_append", 8, records_refused_keys),
+        remembering("has_one_key_for_all_streams", 8, has_one_key_for_all),
         of_events("records_the_key_under_the_first_stream", 8, |healthy| FirstStreamOnly {
             store: healthy.events,
             others: Mutex::default(),
@@ -87,46 +76,25 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 
 /// The same parts without the key; the request itself if it has none.
 fn without_key(request: AppendRequest) -> AppendRequest {
-    let mut parts = request.clone().into_streams().into_iter();
-    let Some(first) = parts.next() else {
+    let Some(all) = joined(request.clone().into_streams()) else {
         return request;
     };
-    let first = AppendRequest::to(first.stream, first.expected, first.events);
-    let all = parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events));
     match request.original_time() {
         Some(time) => all.recorded_at(time),
         None => all,
     }
 }
 
-struct ForgetsKeys(Store);
-
-#[async_trait]
-impl StoreLayer for ForgetsKeys {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.0.append(without_key(request)).await
-    }
+async fn forgets_keys(store: Store, request: AppendRequest) -> Result<Appended, AppendError> {
+    store.append(without_key(request)).await
 }
 
-struct VersionBeforeKey(Store);
-
-#[async_trait]
-impl StoreLayer for VersionBeforeKey {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        for part in request.streams() {
-            let actual = version_of(&self.0, &part.stream).await?;
-            part.expected.check(&part.stream, actual)?;
-        }
-        self.0.append(request).await
-    }
+async fn looks_at_the_version_first(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    check_versions(&store, &request).await?;
+    store.append(request).await
 }
 
 /// Looks for the key, and then writes and records it, as if nobody else were there.
@@ -204,137 +172,93 @@ impl LooksFirst {
 }
 
 /// Answers what differs from the first request as if it were its repeat.
-struct IgnoresDifference {
+async fn ignores(
     store: Store,
+    request: AppendRequest,
     ignored: fn(KeyDifference) -> bool,
-}
-
-#[async_trait]
-impl StoreLayer for IgnoresDifference {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.store.append(request).await {
-            Err(AppendError::KeyReused { key, stream, difference }) => {
-                let first = self.store.find_append(&stream, &key).await?;
-                match first.filter(|_| (self.ignored)(difference)) {
-                    Some(first) => Ok(first),
-                    None => Err(AppendError::KeyReused { key, stream, difference }),
-                }
+) -> Result<Appended, AppendError> {
+    match store.append(request).await {
+        Err(AppendError::KeyReused { key, stream, difference }) => {
+            let first = store.find_append(&stream, &key).await?;
+            match first.filter(|_| ignored(difference)) {
+                Some(first) => Ok(first),
+                None => Err(AppendError::KeyReused { key, stream, difference }),
             }
-            answer => answer,
         }
+        answer => answer,
     }
 }
 
 type Same = fn(&AppendRequest, &AppendRequest) -> bool;
 
 fn comparing(name: &'static str, same: Same) -> Saboteur {
-    of_events(name, 7, move |healthy| Compares {
-        store: healthy.events,
-        same,
-        first: Mutex::default(),
-    })
+    remembering(name, 7, move |store, request, first| compares(store, request, first, same))
 }
 
 /// Compares more than the content of a request.
-struct Compares {
+async fn compares(
     store: Store,
+    request: AppendRequest,
+    first: Memory<HashMap<(StreamId, IdempotencyKey), AppendRequest>>,
     same: Same,
-    first: Mutex<HashMap<(StreamId, IdempotencyKey), AppendRequest>>,
-}
-
-#[async_trait]
-impl StoreLayer for Compares {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let appended = self.store.append(request.clone()).await?;
-        let Some(key) = request.idempotency_key().cloned() else {
-            return Ok(appended);
-        };
-        for part in request.streams() {
-            let place = (part.stream.clone(), key.clone());
-            let mut recorded = locked(&self.first);
-            let first = recorded.entry(place).or_insert_with(|| request.clone());
-            if !(self.same)(first, &request) {
-                return Err(AppendError::KeyReused {
-                    key,
-                    stream: part.stream.clone(),
-                    difference: KeyDifference::Payload,
-                });
-            }
-        }
-        Ok(appended)
-    }
-}
-
-struct RecordsRefusedKeys {
-    store: Store,
-    refused: Mutex<Vec<(StreamId, IdempotencyKey)>>,
-}
-
-#[async_trait]
-impl StoreLayer for RecordsRefusedKeys {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let Some(key) = request.idempotency_key().cloned() else {
-            return self.store.append(request).await;
-        };
-        let stream = request.streams()[0].stream.clone();
-        if locked(&self.refused).contains(&(stream.clone(), key.clone())) {
+) -> Result<Appended, AppendError> {
+    let appended = store.append(request.clone()).await?;
+    let Some(key) = request.idempotency_key().cloned() else {
+        return Ok(appended);
+    };
+    for part in request.streams() {
+        let place = (part.stream.clone(), key.clone());
+        let mut recorded = locked(&first);
+        let first = recorded.entry(place).or_insert_with(|| request.clone());
+        if !same(first, &request) {
             return Err(AppendError::KeyReused {
                 key,
-                stream,
-                difference: KeyDifference::EventCount,
+                stream: part.stream.clone(),
+                difference: KeyDifference::Payload,
             });
         }
-        let answer = self.store.append(request).await;
-        if matches!(answer, Err(AppendError::Conflict(_) | AppendError::DuplicateEvent { .. })) {
-            locked(&self.refused).push((stream, key));
-        }
-        answer
     }
+    Ok(appended)
 }
 
-struct OneKeyForAll {
+async fn records_refused_keys(
     store: Store,
-    first: Mutex<HashMap<IdempotencyKey, StreamId>>,
+    request: AppendRequest,
+    refused: Memory<Vec<(StreamId, IdempotencyKey)>>,
+) -> Result<Appended, AppendError> {
+    let Some(key) = request.idempotency_key().cloned() else {
+        return store.append(request).await;
+    };
+    let stream = request.streams()[0].stream.clone();
+    if locked(&refused).contains(&(stream.clone(), key.clone())) {
+        return Err(AppendError::KeyReused { key, stream, difference: KeyDifference::EventCount });
+    }
+    let answer = store.append(request).await;
+    if matches!(answer, Err(AppendError::Conflict(_) | AppendError::DuplicateEvent { .. })) {
+        locked(&refused).push((stream, key));
+    }
+    answer
 }
 
-#[async_trait]
-impl StoreLayer for OneKeyForAll {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let Some(key) = request.idempotency_key().cloned() else {
-            return self.store.append(request).await;
-        };
-        let under = locked(&self.first).get(&key).cloned();
-        if let Some(stream) = under {
-            let is_named = request.streams().iter().any(|part| part.stream == stream);
-            if !is_named {
-                return Err(AppendError::KeyReused {
-                    key,
-                    stream,
-                    difference: KeyDifference::Streams,
-                });
-            }
+async fn has_one_key_for_all(
+    store: Store,
+    request: AppendRequest,
+    first: Memory<HashMap<IdempotencyKey, StreamId>>,
+) -> Result<Appended, AppendError> {
+    let Some(key) = request.idempotency_key().cloned() else {
+        return store.append(request).await;
+    };
+    let under = locked(&first).get(&key).cloned();
+    if let Some(stream) = under {
+        let is_named = request.streams().iter().any(|part| part.stream == stream);
+        if !is_named {
+            return Err(AppendError::KeyReused { key, stream, difference: KeyDifference::Streams });
         }
-        let appended = self.store.append(request).await?;
-        let stream = appended.streams[0].stream.clone();
-        locked(&self.first).entry(key).or_insert(stream);
-        Ok(appended)
     }
+    let appended = store.append(request).await?;
+    let stream = appended.streams[0].stream.clone();
+    locked(&first).entry(key).or_insert(stream);
+    Ok(appended)
 }
 
 /// Forgets that a key was recorded under the other streams of its request.

@@ -10,7 +10,7 @@ use es_core::backend::{
 use es_core::event::{EventId, RecordedEvent};
 use es_core::layer::StoreLayer;
 
-use super::Store;
+use super::{Saboteur, Store, of_events};
 
 /// More than any log of a scenario holds.
 pub(super) const ALL: PageLimit = PageLimit::events(usize::MAX).bytes(usize::MAX);
@@ -61,6 +61,15 @@ pub(super) fn stream_page(
 }
 
 type Mangle = Box<dyn Fn(&mut Vec<RecordedEvent>) + Send + Sync>;
+
+/// A saboteur that shows the log as this function changes it.
+pub(super) fn mangling(
+    name: &'static str,
+    clause: u32,
+    mangle: impl Fn(&mut Vec<RecordedEvent>) + Copy + Send + Sync + 'static,
+) -> Saboteur {
+    of_events(name, clause, move |healthy| Mangled::new(healthy.events, mangle))
+}
 
 /// Changes the log whenever somebody looks at it, consistently on every face.
 pub(super) struct Mangled {

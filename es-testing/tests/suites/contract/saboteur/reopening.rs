@@ -5,12 +5,11 @@ use es_core::backend::{
     AppendError, AppendRequest, Appended, LogPage, Position, ReadLog, ReadStream, StoreError,
     StreamId, StreamPage,
 };
-use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::RecordedEvent;
 use es_core::execution::IdempotencyKey;
 use es_core::layer::StoreLayer;
 
-use super::appends::rebuilt;
+use super::appends::{Appends, with_a_fresh_id};
 use super::mangled::{Mangled, whole_log};
 use super::{Saboteur, Store, of_events};
 
@@ -30,9 +29,10 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             opening: healthy.reopened_at.unwrap_or(Position::START),
             store: healthy.events,
         }),
-        of_events("forgets_event_ids_when_closed", 10, |healthy| ForgetsIds {
-            before: healthy.reopened_at.unwrap_or(Position::START),
-            store: healthy.events,
+        of_events("forgets_event_ids_when_closed", 10, |healthy| {
+            let before = healthy.reopened_at.unwrap_or(Position::START);
+            let append = move |store, request| forgets_ids(store, request, before);
+            Appends { store: healthy.events, append }
         }),
         of_events("counts_positions_anew_when_reopened", 20, |healthy| {
             let base = healthy.reopened_at.unwrap_or(Position::START).to_sequence();
@@ -111,35 +111,19 @@ impl StoreLayer for ForgetsKeys {
 }
 
 /// Takes the ids of events that were there at its opening as new.
-struct ForgetsIds {
+async fn forgets_ids(
     store: Store,
+    request: AppendRequest,
     before: Position,
-}
-
-#[async_trait]
-impl StoreLayer for ForgetsIds {
-    fn inner(&self) -> &Store {
-        &self.store
+) -> Result<Appended, AppendError> {
+    let answer = store.append(request.clone()).await;
+    let Err(AppendError::DuplicateEvent { event_id }) = answer else {
+        return answer;
+    };
+    let log = whole_log(&store).await?;
+    let is_old = |event: &RecordedEvent| event.event_id == event_id && event.position <= before;
+    if !log.iter().any(is_old) {
+        return answer;
     }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let answer = self.store.append(request.clone()).await;
-        let Err(AppendError::DuplicateEvent { event_id }) = answer else {
-            return answer;
-        };
-        let log = whole_log(&self.store).await?;
-        let is_old =
-            |event: &RecordedEvent| event.event_id == event_id && event.position <= self.before;
-        if !log.iter().any(is_old) {
-            return answer;
-        }
-        let fresh = rebuilt(&request, |part| {
-            for event in &mut part.events {
-                if event.event_id == event_id {
-                    event.event_id = UuidV7Ids.next_id();
-                }
-            }
-        });
-        self.store.append(fresh).await
-    }
+    store.append(with_a_fresh_id(&request, event_id)).await
 }

@@ -51,10 +51,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             ..sinner
         }),
         of_snapshots("forgets_the_schema", 1, |sinner| Sins {
-            save: |sinner, mut snapshot| {
-                snapshot.schema = String::new();
-                Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
-            },
+            kept: |snapshot| snapshot.schema = String::new(),
             ..sinner
         }),
         of_snapshots("rounds_numbers_of_states", 10, |sinner| Sins {
@@ -70,21 +67,15 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             ..sinner
         }),
         of_snapshots("keeps_anything", 10, |sinner| Sins {
-            save: |sinner, mut snapshot| {
-                Box::pin(async move {
-                    if snapshot.check().is_err() {
-                        snapshot.state = Payload::of(&()).unwrap_or(snapshot.state);
-                    }
-                    sinner.snapshots.save_snapshot(snapshot).await
-                })
+            kept: |snapshot| {
+                if snapshot.check().is_err() {
+                    snapshot.state = Payload::of(&()).expect("null is JSON");
+                }
             },
             ..sinner
         }),
         of_snapshots("forgets_the_last_event", 1, |sinner| Sins {
-            save: |sinner, mut snapshot| {
-                snapshot.last_event = UuidV7Ids.next_id();
-                Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
-            },
+            kept: |snapshot| snapshot.last_event = UuidV7Ids.next_id(),
             ..sinner
         }),
         of_snapshots("takes_every_state_for_one_of_this_history", 9, |sinner| Sins {
@@ -102,10 +93,9 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             ..sinner
         }),
         of_snapshots("rounds_the_time_to_seconds", 1, |sinner| Sins {
-            save: |sinner, mut snapshot| {
+            kept: |snapshot| {
                 let seconds = snapshot.taken_at.as_micros() / 1_000_000;
                 snapshot.taken_at = Timestamp::from_micros(seconds * 1_000_000);
-                Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
             },
             ..sinner
         }),
@@ -136,10 +126,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             ..sinner
         }),
         of_snapshots("mixes_streams", 3, |sinner| Sins {
-            save: |sinner, mut snapshot| {
-                snapshot.stream = folded(&snapshot.stream);
-                Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
-            },
+            kept: |snapshot| snapshot.stream = folded(&snapshot.stream),
             latest: |snapshots, stream, up_to| {
                 Box::pin(async move {
                     let found = snapshots.latest_snapshot(&folded(&stream), up_to).await?;
@@ -296,6 +283,7 @@ fn sinning(healthy: &Healthy, sin: fn(Sins) -> Sins) -> Option<Snapshots> {
         latest: |snapshots, stream, up_to| {
             Box::pin(async move { snapshots.latest_snapshot(&stream, up_to).await })
         },
+        kept: |_| {},
         save: |sinner, snapshot| sinner.snapshots.save_snapshot(snapshot),
         delete: |sinner, stream| {
             Box::pin(async move { sinner.snapshots.delete_snapshots(&stream).await })
@@ -317,10 +305,7 @@ pub(super) fn elsewhere(healthy: &Healthy) -> Option<Snapshots> {
                 Ok(found.map(|found| of(stream, found)))
             })
         },
-        save: |sinner, mut snapshot| {
-            snapshot.stream = of_another_store(&snapshot.stream);
-            Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
-        },
+        kept: |snapshot| snapshot.stream = of_another_store(&snapshot.stream),
         ..sinner
     })
 }
@@ -335,6 +320,8 @@ struct Sins {
     events: Store,
     saved: Mutex<Vec<StreamId>>,
     latest: fn(Snapshots, StreamId, StreamVersion) -> Found,
+    /// What a snapshot becomes before it is saved.
+    kept: fn(&mut Snapshot),
     save: for<'a> fn(&'a Sins, Snapshot) -> Done<'a>,
     delete: for<'a> fn(&'a Sins, StreamId) -> Done<'a>,
     prune: for<'a> fn(&'a Sins, StreamId, u64) -> BoxFuture<'a, Result<u64, StoreError>>,
@@ -356,8 +343,9 @@ impl SnapshotLayer for Sins {
         (self.latest)(self.snapshots.clone(), stream.clone(), up_to).await
     }
 
-    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+    async fn save_snapshot(&self, mut snapshot: Snapshot) -> Result<(), StoreError> {
         self.saved.lock().await.push(snapshot.stream.clone());
+        (self.kept)(&mut snapshot);
         (self.save)(self, snapshot).await
     }
 
