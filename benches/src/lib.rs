@@ -11,5 +11,5 @@ mod workload;
 
 pub use posting::{Posting, PostingClosed, PostingEvent};
 pub use run::{CALLERS, concurrently, criterion, is_measured, runtime, sizes, timed};
-pub use stores::{Backend, Opened, filled};
+pub use stores::{Backend, Opened, filled, server};
 pub use workload::Workload;
