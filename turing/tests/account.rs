@@ -7,17 +7,12 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::json;
-use support::{PROGRAM_PID, RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, PROGRAM_PID, RUN, Workspace};
 
 /// Four postings; the second one's script fails as long as there is a file `ill`.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(4);
-    workspace.script("check.sh", "if grep -q 'advert 2' && [ -e ill ]; then exit 3; fi; echo ok");
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    let body = "if grep -q 'advert 2' && [ -e ill ]; then exit 3; fi; echo ok";
+    Workspace::with_script(4, "check", END, body)
 }
 
 #[test]

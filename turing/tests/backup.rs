@@ -7,16 +7,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
-use support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, RUN, Workspace};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(2, "check", END, body)
 }
 
 #[test]

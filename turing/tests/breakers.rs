@@ -9,20 +9,15 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::json;
 use support::process::Process;
-use support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, RUN, Workspace};
 
 /// What is told of the breaker, but for the time.
 const WHY: &str = "2 failures in a row, the last script_error: ";
 
 /// Three postings whose script lacks something until there is a file `mended`.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(3);
     let body = "[ -e mended ] && exec cat; echo why >&2; echo 'jq: not found' >&2; exit 127";
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
+    let workspace = Workspace::with_script(3, "check", END, body);
     let path = workspace.path().join("workflow.toml");
     let text = fs::read_to_string(&path).unwrap();
     let policy = "[workflow.circuit_breaker]\nfailures = 2\ncooldown_seconds = 100000\n[[actors]]";

@@ -12,16 +12,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::process::Process;
 use support::processes::wait_until;
-use support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, RUN, Workspace};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(2, "check", END, body)
 }
 
 /// Keeps everybody else from writing to the store.

@@ -7,16 +7,10 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::json;
-use support::{PROGRAM_PID, RUN, Workspace, names};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, PROGRAM_PID, RUN, Workspace, names};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(4);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(4, "check", END, body)
 }
 
 /// Four postings; the program is killed when it comes to the third one, until that is healed. What

@@ -8,9 +8,7 @@ use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 use support::process::closed_pipe;
-use support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, RUN, Workspace};
 
 /// A definition whose actor may fail as often as it likes.
 fn define(workspace: &Workspace) -> String {

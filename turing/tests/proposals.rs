@@ -6,9 +6,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{Answer, PROGRAM_PID, RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{Answer, END, PROGRAM_PID, RUN, Workspace};
 
 /// A store whose name a shell would take apart.
 const STORE: &str = "sqlite:my jobs.db";
@@ -31,10 +29,7 @@ struct Scene {
 
 impl Scene {
     fn new(way: Way, body: &str) -> Self {
-        let workspace = Workspace::new();
-        workspace.postings(2);
-        workspace.script("check.sh", body);
-        workspace.definition(10, &[(10, "check", END)]);
+        let workspace = Workspace::with_script(2, "check", END, body);
         let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
         workspace.file("my flow.toml", text);
         Self { workspace, way }

@@ -7,12 +7,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use support::{PROGRAM_PID, Workspace, find, names};
+use support::{END, PROGRAM_PID, Workspace, find, names};
 
 const PASS_OR_FAIL: &str = "input = \"{job_description}\"\n\
      [[conversations.branches]]\nwhen = \"[PASS]\"\nto = 20\n\
      [[conversations.branches]]\nwhen = \"[FAIL]\"\n";
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
 /// Three postings; the second fails the check, the others reach the second conversation.
 fn two_steps() -> Workspace {
@@ -155,10 +154,8 @@ fn a_json_output_with_a_byte_order_mark_fills_placeholders_and_one_that_is_no_js
 
 #[test]
 fn a_failure_that_passes_is_retried_and_both_attempts_are_facts() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("once.sh", "if mkdir tried 2>/dev/null; then kill -9 $$; fi; echo ok");
-    workspace.definition(10, &[(10, "once", END)]);
+    let body = "if mkdir tried 2>/dev/null; then kill -9 $$; fi; echo ok";
+    let workspace = Workspace::with_script(1, "once", END, body);
     workspace.run(&[]).expect_code(0);
     let events = workspace.events(1);
     assert_eq!(
@@ -177,10 +174,7 @@ fn a_failure_that_passes_is_retried_and_both_attempts_are_facts() {
 
 /// Runs one posting through one script and answers how its attempts failed.
 fn failure_of(body: &str, more: &str) -> (Value, usize) {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("bad.sh", body);
-    workspace.definition(10, &[(10, "bad", &format!("{more}\n{END}"))]);
+    let workspace = Workspace::with_script(1, "bad", &format!("{more}\n{END}"), body);
     let report = workspace.run(&["--json"]).expect_code(1).json();
     assert_eq!(report["ended"][0]["reason"], "actor_failed");
     let events = workspace.events(1);
@@ -214,14 +208,11 @@ fn a_script_whose_output_cannot_be_kept_fails_as_invalid_output() {
 
 #[test]
 fn one_megabyte_of_output_is_kept_byte_for_byte() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
     let line = "grüße ✓ \"quoted\" \\ \t";
     let text: String = line.chars().cycle().take(850_000).collect();
     assert!((900_000..=1024 * 1024).contains(&text.len()), "{} bytes", text.len());
+    let workspace = Workspace::with_script(1, "big", END, "cat big.txt");
     workspace.file("big.txt", &text);
-    workspace.script("big.sh", "cat big.txt");
-    workspace.definition(10, &[(10, "big", END)]);
     workspace.run(&[]).expect_code(0);
     let state = workspace.state(1);
     let output = state["outputs"]["10"].as_str().unwrap();
@@ -354,12 +345,9 @@ fn asking_for_what_is_not_there_is_answered_by_name() {
 
 #[test]
 fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through() {
-    let workspace = Workspace::new();
-    workspace.postings(8);
     // three failures in a row open the breaker; the call after the cooldown is the first to succeed
     let body = "n=$(ls calls | wc -l); mkdir -p calls; touch calls/$$; [ \"$n\" -ge 3 ] && echo ok";
-    workspace.script("ill.sh", &format!("mkdir -p calls\n{body}"));
-    workspace.definition(10, &[(10, "ill", END)]);
+    let workspace = Workspace::with_script(8, "ill", END, &format!("mkdir -p calls\n{body}"));
     let path = workspace.path().join("workflow.toml");
     let text = fs::read_to_string(&path).unwrap();
     let policy = "[workflow.circuit_breaker]\nfailures = 3\ncooldown_seconds = 0.3\n[[actors]]";

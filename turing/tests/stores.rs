@@ -8,15 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use support::{Answer, RUN, Workspace};
+use support::{Answer, END, RUN, Workspace};
 
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(30);
-    workspace.script("echo.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "echo", end)]);
-    workspace
+    Workspace::with_script(30, "echo", END, "cat")
 }
 
 #[test]

@@ -14,9 +14,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 use support::process::{Process, full_pipe};
 use support::processes::wait_until;
-use support::{PROGRAM_PID, RUN, Workspace, names};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use support::{END, PROGRAM_PID, RUN, Workspace, names};
 
 /// `count` postings at one conversation.
 fn workspace(count: usize, body: &str) -> Workspace {

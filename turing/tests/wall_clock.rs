@@ -9,11 +9,10 @@ use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::preload::Preload;
-use support::{RUN, Workspace, names};
+use support::{END, RUN, Workspace, names};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
 /// A run that ends with the test.
 struct Running(Child);
@@ -57,17 +56,12 @@ impl Running {
 /// One posting whose script is interrupted until it was called so often, or the file `healed` is
 /// there.
 fn workspace(calls: usize, policies: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script(
-        "check.sh",
-        &format!(
-            "cat > document; echo call >> calls\n\
-             [ -e healed ] || [ $(wc -l < calls) -gt {calls} ] || kill -TERM $$\n\
-             echo ok"
-        ),
+    let body = format!(
+        "cat > document; echo call >> calls\n\
+         [ -e healed ] || [ $(wc -l < calls) -gt {calls} ] || kill -TERM $$\n\
+         echo ok"
     );
-    workspace.definition(10, &[(10, "check", END)]);
+    let workspace = Workspace::with_script(1, "check", END, &body);
     let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
     let short = "[workflow.retry]\nretries = 2\nbase_seconds = 0.01\n";
     assert!(text.contains(short), "{text}");

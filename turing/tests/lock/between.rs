@@ -105,10 +105,8 @@ async fn run_asking(
     fails: (Asked, usize),
     is_stopped: bool,
 ) -> (Result<RunOutcome, RunError>, usize) {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo >> begun; echo ok");
-    workspace.definition(10, &[(10, "a", "input = \"x\"\n[[conversations.branches]]\n")]);
+    let end = "input = \"x\"\n[[conversations.branches]]\n";
+    let workspace = Workspace::with_script(2, "a", end, "echo >> begun; echo ok");
     let ((begin, begins), (stop, stopped)) = (watch::channel(false), watch::channel(false));
     let memory = Arc::<MemoryStore>::default();
     let (stop, failed) = (is_stopped.then_some(stop), AtomicUsize::new(0));

@@ -11,16 +11,7 @@ use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 /// Three postings through three conversations.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(3);
-    workspace.script("a.sh", "cat");
-    workspace.script("b.sh", "cat");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
-    workspace
+    Workspace::with_two_scripts(3, ["cat", "cat"])
 }
 
 #[test]

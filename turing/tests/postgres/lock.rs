@@ -11,7 +11,7 @@ use turing_domain::WorkflowId;
 
 use crate::database::{Database, directly, turing};
 use crate::support::gates::Gated;
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 fn migrated(server: &Server) -> Database {
     let database = Database::on(server);
@@ -236,8 +236,7 @@ fn campaign_of_lost_locks_lets_no_two_runs_work_side_by_side() {
         workspace.file("postings/all.jsonl", lines.collect::<String>());
         let body = r#"id=$(sed 's/.*"input":"\([^"]*\)".*/\1/'); echo "$id" >> {log}; echo ok"#;
         workspace.script("a.sh", &body.replace("{log}", &log.display().to_string()));
-        let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
-        workspace.definition(10, &[(10, "a", end)]);
+        workspace.definition(10, &[(10, "a", ID_END)]);
     }
     let begun = || fs::read_to_string(&log).map_or(0, |log| log.lines().count());
 

@@ -7,15 +7,7 @@ use crate::support::{Answer, RUN, Workspace};
 
 /// Two postings through two conversations, on PostgreSQL and on SQLite.
 fn workspace(database: &Database) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo first");
-    workspace.script("b.sh", "echo second");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
+    let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
     turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
     for url in [database.url(), "sqlite:turing.db".to_owned()] {
         let run = [&RUN[..], &["--snapshot-interval", "2"]].concat();

@@ -92,16 +92,9 @@ fn a_kept_state_is_the_fold_at_its_version() {
 
 #[test]
 fn a_run_keeps_the_states_of_postings_where_sql_looks_for_them() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
+    let database = Database::new();
     let url = database.url();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo first");
-    workspace.script("b.sh", "echo second");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
     turing(&workspace, &url, &["migrate"]).expect_code(0);
     let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
     turing(&workspace, &url, &run).expect_code(0);

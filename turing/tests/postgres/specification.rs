@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 /// 300 postings through a workflow: 1,500 events and more, analysed.
 fn worked() -> (Workspace, Database) {
@@ -17,7 +17,7 @@ fn worked() -> (Workspace, Database) {
     workspace.script("b.sh", "cat");
     let conversations = [
         (9184, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 9185"),
-        (9185, "b", "input = \"{posting_id}\"\n[[conversations.branches]]\n"),
+        (9185, "b", ID_END),
     ];
     workspace.definition(9184, &conversations);
     turing(&workspace, &database.url(), &["migrate"]).expect_code(0);

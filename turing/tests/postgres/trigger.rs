@@ -5,7 +5,7 @@ use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgPool};
 
 use crate::database::{Database, directly, turing};
 use crate::projected::Projected;
-use crate::support::{RUN, Workspace};
+use crate::support::{END, RUN, Workspace};
 
 /// How many transaction ids a statement takes; nobody else is on the server's database, and others
 /// only make the figure larger.
@@ -111,16 +111,12 @@ fn the_trigger_works_for_no_other_table() {
 
 #[test]
 fn the_trigger_works_in_every_session() {
-    let (database, workspace) = (Database::new(), Workspace::new());
+    let (database, workspace) = (Database::new(), Workspace::with_script(3, "echo", END, "cat"));
     let url = database.url();
     directly(&workspace, &url, &["migrate"]).expect_code(0);
     let name = database.texts("SELECT current_database()").remove(0);
     // what a restore or a replication may leave behind
     database.run(&format!("ALTER DATABASE \"{name}\" SET session_replication_role = 'replica'"));
-    workspace.postings(3);
-    workspace.script("echo.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "echo", end)]);
     turing(&workspace, &url, &RUN).expect_code(0);
     assert_eq!(database.number("SELECT count(*) FROM posting_state_projection"), 3);
     turing(&workspace, &url, &["validate"]).expect_code(0);

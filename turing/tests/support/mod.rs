@@ -74,6 +74,29 @@ impl Workspace {
         Self { folder }
     }
 
+    /// So many postings through one conversation, the rest of whose table is given; its actor is
+    /// `NAME.sh`, a script with this body.
+    pub(crate) fn with_script(postings: usize, name: &str, conversation: &str, body: &str) -> Self {
+        let workspace = Self::new();
+        workspace.postings(postings);
+        workspace.script(&format!("{name}.sh"), body);
+        workspace.definition(10, &[(10, name, conversation)]);
+        workspace
+    }
+
+    /// So many postings through two conversations with scripts of these bodies; the second one gets
+    /// what the first one printed.
+    pub(crate) fn with_two_scripts(postings: usize, [first, second]: [&str; 2]) -> Self {
+        let workspace = Self::new();
+        workspace.postings(postings);
+        workspace.script("a.sh", first);
+        workspace.script("b.sh", second);
+        let onward = format!("{END}to = 20\n");
+        let end = "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n";
+        workspace.definition(10, &[(10, "a", &onward), (20, "b", end)]);
+        workspace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -155,6 +178,12 @@ impl Workspace {
         self.turing(&["state", "posting", &id, "--json"]).expect_code(0).json()["state"].take()
     }
 }
+
+/// The rest of a conversation that gets the advert, and after which nothing comes.
+pub(crate) const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+
+/// The rest of a conversation that gets the posting's id, and after which nothing comes.
+pub(crate) const ID_END: &str = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
 
 /// In a script, the id of the program that runs the workflow: the parent of the script's supervisor.
 pub(crate) const PROGRAM_PID: &str = "$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)";
