@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::fs;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -18,10 +17,7 @@ const WHY: &str = "2 failures in a row, the last script_error: ";
 fn workspace() -> Workspace {
     let body = "[ -e mended ] && exec cat; echo why >&2; echo 'jq: not found' >&2; exit 127";
     let workspace = Workspace::with_script(3, "check", END, body);
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let policy = "[workflow.circuit_breaker]\nfailures = 2\ncooldown_seconds = 100000\n[[actors]]";
-    fs::write(&path, text.replacen("[[actors]]", policy, 1)).unwrap();
+    workspace.breaker(2, 100_000.0);
     workspace
 }
 

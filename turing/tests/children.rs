@@ -360,7 +360,7 @@ fn a_script_on_a_file_system_without_programs_is_told_so() {
     assert!(error["message"].as_str().unwrap().contains("mounted noexec"), "{error:#}");
     // the cure that is told works
     let cure = error["cure"].as_str().unwrap().split("command = ").nth(1).unwrap();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let text = workspace.workflow();
     let cured = text.replace("[\"./mnt/check.sh\"]", cure.strip_suffix('`').unwrap());
     workspace.file("cured.toml", cured);
     turing(&["run", "--workflow", "cured.toml", "--postings", "postings"]).expect_code(0);

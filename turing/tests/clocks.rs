@@ -5,6 +5,7 @@
 mod hands;
 #[path = "clocks/scene.rs"]
 mod scene;
+mod support;
 
 use std::time::Duration;
 

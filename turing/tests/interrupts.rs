@@ -149,8 +149,7 @@ fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
 fn a_report_has_no_table_of_nothing_and_one_is_no_plural() {
     let workspace = workspace("exit 143");
     std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
-    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replace("base_seconds = 0.01", "base_seconds = 600"));
+    workspace.amend("base_seconds = 0.01", "base_seconds = 600");
     let mut run = spawn(&mut workspace.command(&RUN));
     run.told().up_to("the next is due in");
     run.signal(Signal::TERM);

@@ -23,7 +23,7 @@ fn workspace() -> Workspace {
     conversations.push((60, "a", END));
     workspace.definition(10, &conversations[..1]);
     // one actor is enough
-    let mut text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let mut text = workspace.workflow();
     for (id, name, rest) in &conversations[1..] {
         text += &format!(
             "[[conversations]]\nid = {id}\nname = \"{name}{id}\"\nactor = 10\n\

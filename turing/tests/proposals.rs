@@ -30,7 +30,7 @@ struct Scene {
 impl Scene {
     fn new(way: Way, body: &str) -> Self {
         let workspace = Workspace::with_script(2, "check", END, body);
-        let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+        let text = workspace.workflow();
         workspace.file("my flow.toml", text);
         Self { workspace, way }
     }
@@ -136,10 +136,7 @@ fn a_run_in_progress_is_finished_by_what_is_proposed() {
 #[test]
 fn an_open_breaker_and_a_store_of_others_have_their_commands() {
     let scene = Scene::new(Way::Argument, "exit 3");
-    let text = fs::read_to_string(scene.workspace.path().join("workflow.toml")).unwrap();
-    let breaker =
-        "[workflow.circuit_breaker]\nfailures = 1\ncooldown_seconds = 0.01\n[workflow.retry]";
-    scene.workspace.file("workflow.toml", text.replace("[workflow.retry]", breaker));
+    scene.workspace.breaker(1, 0.01);
     scene.proposes(&RUN, 1, "turing actor reset 10");
 
     let workspace = &scene.workspace;

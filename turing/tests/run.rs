@@ -262,14 +262,9 @@ fn a_definition_that_is_wrong_is_refused_with_all_its_errors() {
 #[test]
 fn actors_that_cannot_be_executed_yet_are_named() {
     let workspace = two_steps();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    let human = text.replacen(
-        "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }",
-        "type = \"human\"",
-        1,
-    );
-    assert_ne!(human, text);
-    workspace.file("workflow.toml", human);
+    let script =
+        "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }";
+    workspace.amend(script, "type = \"human\"");
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("actor 10: this version cannot execute"), "{answer:#?}");
 }
@@ -348,10 +343,7 @@ fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through(
     // three failures in a row open the breaker; the call after the cooldown is the first to succeed
     let body = "n=$(ls calls | wc -l); mkdir -p calls; touch calls/$$; [ \"$n\" -ge 3 ] && echo ok";
     let workspace = Workspace::with_script(8, "ill", END, &format!("mkdir -p calls\n{body}"));
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let policy = "[workflow.circuit_breaker]\nfailures = 3\ncooldown_seconds = 0.3\n[[actors]]";
-    fs::write(&path, text.replacen("[[actors]]", policy, 1)).unwrap();
+    workspace.breaker(3, 0.3);
     let answer = workspace.run(&["--parallel", "1", "--json"]).expect_code(1);
     let report = answer.json();
     assert_eq!(report["conversations"]["10"]["completed"], 5);
@@ -378,8 +370,7 @@ fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through(
 #[test]
 fn a_placeholder_that_nothing_can_fill_refuses_the_run_before_anything_is_recorded() {
     let workspace = two_steps();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replacen("{job_description}", "{job_descripton}", 1));
+    workspace.amend("{job_description}", "{job_descripton}");
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("{job_descripton} is in no posting's data"), "{answer:#?}");
     assert!(!workspace.path().join("turing.db").exists());

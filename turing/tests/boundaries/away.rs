@@ -6,7 +6,7 @@ use es_core::environment::{Environment, Jitter};
 use turing::run::Report;
 use turing_domain::{ConversationId, FailureType};
 
-use super::jumping::Jumping;
+use super::support::jumping::Jumping;
 use super::*;
 
 /// How many calls in a row fail: more than any command is tried before it is given up.

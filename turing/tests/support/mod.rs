@@ -9,6 +9,7 @@ pub(crate) mod old_store;
 pub(crate) mod preload;
 pub(crate) mod process;
 pub(crate) mod processes;
+pub(crate) mod within;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -142,6 +143,38 @@ impl Workspace {
             );
         }
         self.file("workflow.toml", text);
+    }
+
+    /// The text of the definition.
+    pub(crate) fn workflow(&self) -> String {
+        fs::read_to_string(self.path().join("workflow.toml")).unwrap()
+    }
+
+    /// Puts one text in the place of another in the definition.
+    #[track_caller]
+    pub(crate) fn amend(&self, from: &str, to: &str) {
+        let text = self.workflow();
+        assert!(text.contains(from), "{text}");
+        self.file("workflow.toml", text.replacen(from, to, 1));
+    }
+
+    /// Makes another definition of it, which says the same.
+    pub(crate) fn redefine(&self) {
+        self.file("workflow.toml", format!("# other\n{}", self.workflow()));
+    }
+
+    /// Gives the actors a circuit breaker that opens at so many failures, for so many seconds.
+    pub(crate) fn breaker(&self, failures: u32, seconds: f64) {
+        let breaker = format!(
+            "[workflow.circuit_breaker]\nfailures = {failures}\ncooldown_seconds = {seconds}\n\
+             [workflow.retry]"
+        );
+        self.amend("[workflow.retry]", &breaker);
+    }
+
+    /// Another workflow with the same conversations, in `other.toml`.
+    pub(crate) fn other_workflow(&self) {
+        self.file("other.toml", self.workflow().replace("id = 3001", "id = 4001"));
     }
 
     /// The program with these arguments, in this folder.
