@@ -107,8 +107,7 @@ fn a_trace_is_that_of_every_other_store() {
 
 #[test]
 fn the_search_for_a_trace_uses_an_index_if_there_is_one() {
-    let database = Database::new();
-    turing(&Workspace::new(), &database.url(), &["migrate"]).expect_code(0);
+    let database = Database::migrated();
     // as the page on PostgreSQL proposes it
     let page = std::fs::read_to_string(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/postgresql.md"),

@@ -217,9 +217,8 @@ fn a_posting_of_the_application_whose_data_are_no_object_is_refused_alone() {
 
 #[test]
 fn who_appended_before_a_migration_appends_after_it() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let role = format!("appends_{}", database.test.name());
     // rights that somebody granted one by one, before there was the newest function
     database.run(&format!(

@@ -9,9 +9,8 @@ use crate::support::{ID_END, RUN, Workspace};
 #[test]
 fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
     let workspace = Workspace::with_script(3, "a", ID_END, "cat");
-    let database = Database::new();
+    let database = Database::migrated();
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     turing(&workspace, &url, &RUN).expect_code(0);
     let listed = turing(&workspace, &url, &["projection", "list", "--json"]).expect_code(0).json();
     let states: Vec<_> = listed.as_array().unwrap().iter().map(|row| &row["state"]).collect();
@@ -43,9 +42,8 @@ fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
 
 #[test]
 fn a_writer_that_holds_the_log_back_is_named() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let insert = |id: i32| {
         format!(
             "INSERT INTO execution_events

@@ -96,9 +96,7 @@ fn the_specifications_constraint_speaks_and_nothing_is_changed_or_removed() {
 /// The specification's own DDL, in a schema of its own, beside what the migrations made.
 #[test]
 fn the_tables_are_the_specifications_with_columns_added() {
-    let database = Database::new();
-    let workspace = Workspace::new();
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let database = Database::migrated();
     let ddl = include_str!("specification.sql");
     database.run(&format!("CREATE SCHEMA specified; SET search_path = specified; {ddl}"));
     for table in ["execution_events", "posting_state_projection", "posting_state_snapshots"] {
