@@ -6,6 +6,7 @@ use es_core::backend::{AppendRequest, EventStore, NewEvent, ReadStream, StreamId
 use es_core::environment::Environment;
 use es_core::event::{MetadataField, Payload, RecordedEvent};
 use es_core::execution::Snapshotted;
+use es_core::layer::StoreLayer;
 use es_core::projection::Keying;
 use es_core::{Aggregate, BoxError, Envelope, Event, ExpectedVersion, Projection, Repository};
 use es_memory::MemoryStore;
@@ -124,6 +125,15 @@ pub(crate) async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
     let events = types.iter().map(event).collect();
     let stream = stream.parse().unwrap();
     store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+/// A layer that says nothing of what a store can do.
+pub(crate) struct Around(pub(crate) Arc<dyn EventStore>);
+
+impl StoreLayer for Around {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
+    }
 }
 
 /// A store, what has its calls fail, and the accounts in it.

@@ -24,15 +24,6 @@ impl StoreLayer for Bare {
     }
 }
 
-/// A layer that says nothing of what a store can do.
-struct Around(Arc<dyn EventStore>);
-
-impl StoreLayer for Around {
-    fn inner(&self) -> &Arc<dyn EventStore> {
-        &self.0
-    }
-}
-
 #[tokio::test]
 async fn a_handle_is_made_of_whatever_is_a_store_and_is_that_store() {
     let memory = MemoryStore::new();
