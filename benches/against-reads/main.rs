@@ -13,8 +13,7 @@ mod sqlite;
 
 use std::fs;
 
-use es_benches::{is_measured, runtime};
-use es_pgtest::Server;
+use es_benches::{is_measured, runtime, server};
 
 use crate::postgres::Postgres;
 use crate::sqlite::Template;
@@ -109,18 +108,6 @@ impl Sizes {
     pub(crate) fn events(&self) -> u64 {
         self.postings.unsigned_abs() * Self::EACH as u64
     }
-}
-
-/// A server with every safety switched on, as production has it.
-fn server() -> Server {
-    Server::private(&[
-        ("fsync", "on"),
-        ("full_page_writes", "on"),
-        ("synchronous_commit", "on"),
-        ("shared_buffers", "1GB"),
-        ("max_wal_size", "8GB"),
-        ("checkpoint_timeout", "15min"),
-    ])
 }
 
 /// How busy the machine is, as far as it says.

@@ -10,6 +10,8 @@ mod stores;
 mod workload;
 
 pub use posting::{Posting, PostingClosed, PostingEvent};
-pub use run::{CALLERS, concurrently, criterion, is_measured, runtime, sizes, timed};
-pub use stores::{Backend, Opened, filled};
+pub use run::{
+    CALLERS, concurrently, criterion, is_measured, on_new_stores, runtime, sizes, timed,
+};
+pub use stores::{Backend, Opened, filled, server};
 pub use workload::Workload;

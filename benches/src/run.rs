@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::Criterion;
+use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Barrier;
+
+use crate::stores::{Backend, Opened};
 
 /// How many callers the benches with several of them have.
 pub const CALLERS: usize = 32;
@@ -44,6 +46,32 @@ pub fn is_measured() -> bool {
 pub fn sizes(all: &[usize]) -> impl Iterator<Item = usize> {
     let is_measured = is_measured();
     all.iter().copied().filter(move |size| is_measured || *size <= 100)
+}
+
+/// Benches an operation at all sizes on a new store of each embedded backend; `measure` tells how long
+/// so many iterations of a size took.
+pub fn on_new_stores(
+    criterion: &mut Criterion,
+    operation: &str,
+    all: &[usize],
+    measure: impl AsyncFn(&Opened, usize, u64) -> Duration,
+) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group(operation);
+    for backend in Backend::EMBEDDED {
+        for size in sizes(all) {
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_function(BenchmarkId::new(backend.name(), size), |bencher| {
+                bencher.to_async(&runtime).iter_custom(async |count| {
+                    let opened = backend.open().await;
+                    let took = measure(&opened, size, count).await;
+                    opened.close().await;
+                    took
+                });
+            });
+        }
+    }
+    group.finish();
 }
 
 /// How long `count` calls take one after another; making their inputs is not counted.

@@ -71,6 +71,18 @@ async fn on_postgres() -> Opened {
     Opened::of(store.clone(), Kept::Postgres(store, database))
 }
 
+/// A server with every safety switched on, as production has it, and room for much.
+pub fn server() -> Server {
+    Server::private(&[
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("synchronous_commit", "on"),
+        ("shared_buffers", "1GB"),
+        ("max_wal_size", "8GB"),
+        ("checkpoint_timeout", "15min"),
+    ])
+}
+
 /// A store, and what must be kept or closed with it.
 #[derive(Debug)]
 pub struct Opened {

@@ -6,7 +6,9 @@ use es_core::backend::{AppendRequest, EventStore, NewEvent, ReadStream, StreamId
 use es_core::environment::Environment;
 use es_core::event::{MetadataField, Payload, RecordedEvent};
 use es_core::execution::Snapshotted;
-use es_core::{Aggregate, Event, ExpectedVersion, Repository};
+use es_core::layer::StoreLayer;
+use es_core::projection::Keying;
+use es_core::{Aggregate, BoxError, Envelope, Event, ExpectedVersion, Projection, Repository};
 use es_memory::MemoryStore;
 use es_testing::fault::Faults;
 use futures_util::FutureExt;
@@ -60,6 +62,29 @@ impl Account {
     }
 }
 
+/// Counts the events of each account, under one of two names.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counted<const SECOND: bool = false>(pub(crate) u64);
+
+impl<const SECOND: bool> Projection for Counted<SECOND> {
+    const NAME: &'static str = if SECOND { "second" } else { "first" };
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn keying() -> Keying<Self> {
+        Keying::per_stream::<Account>()
+    }
+
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert(Self(0)).0 += 1;
+        Ok(())
+    }
+}
+
 /// Who the account belongs to.
 pub(crate) const TENANT: MetadataField<String> = MetadataField::new("tenant");
 
@@ -90,6 +115,25 @@ pub(crate) fn slip_in(store: &Arc<MemoryStore>, account: &str, cents: u64) {
     let event = NewEvent::new(event_id, "money_deposited", payload);
     let request = AppendRequest::to(stream(account), ExpectedVersion::Any, vec![event]);
     store.append(request).now_or_never().expect("a memory store never waits").unwrap();
+}
+
+/// Appends events of these types, which hold nothing.
+pub(crate) async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
+    let ids = Environment::default().event_ids;
+    let event =
+        |event_type: &&str| NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
+    let events = types.iter().map(event).collect();
+    let stream = stream.parse().unwrap();
+    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+/// A layer that says nothing of what a store can do.
+pub(crate) struct Around(pub(crate) Arc<dyn EventStore>);
+
+impl StoreLayer for Around {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
+    }
 }
 
 /// A store, what has its calls fail, and the accounts in it.

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use es_core::backend::{Capabilities, EventStore, EventStoreExt, ReadStream, SinkError};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::projection::{Keying, ReadModel, Rebuild, RebuildError, StopCause, Subscription};
-use es_core::{BoxError, Envelope, Projection, Repository, Runner, Store};
+use es_core::projection::{ReadModel, Rebuild, RebuildError, StopCause, Subscription};
+use es_core::{Repository, Runner, Store};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
-use serde::{Deserialize, Serialize};
 
 use super::account::*;
 
@@ -22,38 +21,6 @@ impl StoreLayer for Bare {
 
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         Capabilities::of(inner.identity, inner.system)
-    }
-}
-
-/// A layer that says nothing of what a store can do.
-struct Around(Arc<dyn EventStore>);
-
-impl StoreLayer for Around {
-    fn inner(&self) -> &Arc<dyn EventStore> {
-        &self.0
-    }
-}
-
-/// Counts the events of each account, under the name of its type.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Counted<const SECOND: bool>(u64);
-
-impl<const SECOND: bool> Projection for Counted<SECOND> {
-    const NAME: &'static str = if SECOND { "second" } else { "first" };
-    type Event = AccountEvent;
-    type Key = String;
-
-    fn keying() -> Keying<Self> {
-        Keying::per_stream::<Account>()
-    }
-
-    fn evolve(
-        _: &String,
-        row: &mut Option<Self>,
-        _: &Envelope<'_, AccountEvent>,
-    ) -> Result<(), BoxError> {
-        row.get_or_insert(Self(0)).0 += 1;
-        Ok(())
     }
 }
 

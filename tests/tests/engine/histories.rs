@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::backend::{
-    AppendError, AppendRequest, Appended, Capabilities, Definition, EventStore, LogPage, NewEvent,
-    Position, ProjectionSink, RawKeying, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, Definition, EventStore, LogPage, Position,
+    ProjectionSink, RawKeying, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
-use es_core::environment::Environment;
-use es_core::event::{EventFilter, Payload};
+use es_core::event::EventFilter;
 use es_core::execution::IdempotencyKey;
 use es_core::projection::{FailurePolicy, TroubleKind};
-use es_core::{ExpectedVersion, Runner, Store};
+use es_core::{Runner, Store};
 use es_memory::MemoryStore;
+
+use super::account::append;
 
 /// Counts events by stream.
 fn counted() -> Definition {
@@ -23,15 +24,6 @@ fn counted() -> Definition {
 
 fn runner(store: impl Into<Store>, sink: Arc<dyn ProjectionSink>) -> Runner {
     Runner::new(store.into().with_models(sink)).definition(counted())
-}
-
-async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
-    let ids = Environment::default().event_ids;
-    let event =
-        |event_type: &&str| NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
-    let events = types.iter().map(event).collect();
-    let stream = stream.parse().unwrap();
-    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
 }
 
 /// Whatever happens to its log, the runner stops for good, says why and names the cure.

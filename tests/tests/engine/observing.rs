@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::backend::{
-    AppendRequest, Capabilities, Definition, EventStore, LogBlockers, NewEvent, RawKeying,
-    StoreError,
-};
+use es_core::backend::{Capabilities, Definition, EventStore, LogBlockers, RawKeying, StoreError};
 use es_core::environment::Environment;
-use es_core::event::{EventFilter, Payload};
+use es_core::event::EventFilter;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{Blocker, FailurePolicy, HealthState, Subscription};
-use es_core::{ExpectedVersion, Runner, Store};
+use es_core::{Runner, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 
+use super::account::append;
 use super::telemetry::{Kept, Spans};
 
 /// Counts events by account, and cannot take one of the type `poison`.
@@ -28,15 +26,6 @@ fn counted() -> Definition {
         Ok(Some(row.unwrap_or(0_u64) + 1))
     });
     model.on_failure(FailurePolicy::park_key())
-}
-
-async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
-    let ids = Environment::default().event_ids;
-    let event =
-        |event_type: &&str| NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
-    let events = types.iter().map(event).collect();
-    let stream = stream.parse().unwrap();
-    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
 }
 
 fn subscription(store: impl Into<Store>, clock: &ManualClock) -> Subscription {
@@ -93,18 +82,17 @@ async fn each_batch_is_a_span_with_the_names_of_open_telemetry() {
 }
 
 /// Somebody who holds the log back.
-struct Importer;
+struct Importer(Blocker);
 
 #[async_trait]
 impl LogBlockers for Importer {
     async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
-        let (session, description) = ("pid 4711".to_owned(), "importer".to_owned());
-        Ok(Some(Blocker { session, description, open_for: Some(Duration::from_secs(9)) }))
+        Ok(Some(self.0.clone()))
     }
 }
 
 /// A store that knows of this.
-struct HeldBack(Arc<dyn EventStore>);
+pub(super) struct HeldBack(pub(super) Arc<dyn EventStore>, pub(super) Blocker);
 
 impl StoreLayer for HeldBack {
     fn inner(&self) -> &Arc<dyn EventStore> {
@@ -112,7 +100,7 @@ impl StoreLayer for HeldBack {
     }
 
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
-        inner.blockers(Arc::new(Importer))
+        inner.blockers(Arc::new(Importer(self.1.clone())))
     }
 }
 
@@ -123,7 +111,9 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     append(&store, "account/1", &["paid"]).await;
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
-    let held_back = Store::from(Layered(HeldBack(Arc::new(store.clone()))));
+    let (session, description) = ("pid 4711".to_owned(), "importer".to_owned());
+    let by = Blocker { session, description, open_for: Some(Duration::from_secs(9)) };
+    let held_back = Store::from(Layered(HeldBack(Arc::new(store.clone()), by)));
     let held_back = subscription(held_back, &clock);
     let ask = async || held_back.health().await.unwrap();
     let asked = ask().await;

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::backend::{
-    AppendRequest, Definition, EventStore, ListParked, NewEvent, ProjectionSink, RawKeying,
-    SinkError, Slot, StoreErrorKind,
+    Definition, ListParked, ProjectionSink, RawKeying, SinkError, Slot, StoreErrorKind,
 };
-use es_core::environment::Environment;
-use es_core::event::{EventFilter, Payload};
+use es_core::event::EventFilter;
 use es_core::execution::Retry;
 use es_core::projection::{FailurePolicy, Keying, ReadModel, Rebuild, RebuildError, TroubleKind};
-use es_core::{BoxError, Envelope, Event, ExpectedVersion, Projection, Runner};
+use es_core::{BoxError, Envelope, Event, Projection, Runner};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::{Call, Faults, Gate};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use super::account::append;
 
 #[derive(Event)]
 enum Happening {
@@ -49,11 +49,7 @@ impl Projection for Counted {
 
 /// Something happened on account 1, so often.
 async fn happened(store: &MemoryStore, times: usize) {
-    let ids = Environment::default().event_ids;
-    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&()).unwrap());
-    let events = (0..times).map(|_| event()).collect();
-    let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
-    store.append(request).await.unwrap();
+    append(store, "account/1", &vec!["happened"; times]).await;
 }
 
 /// A store with three events, whose leases last as long as nobody steps its clock.

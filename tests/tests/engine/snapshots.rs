@@ -102,6 +102,8 @@ async fn a_kept_state_that_does_not_fit_is_ignored() {
 #[derive(Default)]
 struct Locked {
     asked: AtomicUsize,
+    /// Whether a read fails at once, where all else waits.
+    fails_reads: bool,
 }
 
 #[async_trait]
@@ -112,6 +114,9 @@ impl SnapshotStore for Locked {
         _: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.fails_reads {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "no snapshots today"));
+        }
         std::future::pending().await
     }
     async fn save_snapshot(&self, _: Snapshot) -> Result<(), StoreError> {
@@ -158,42 +163,8 @@ async fn locked_snapshots_hold_up_neither_loads_nor_the_end() {
 
 #[tokio::test]
 async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
-    struct Stuck;
-    #[async_trait]
-    impl SnapshotStore for Stuck {
-        async fn latest_snapshot(
-            &self,
-            _: &StreamId,
-            _: StreamVersion,
-        ) -> Result<Option<Snapshot>, StoreError> {
-            Err(StoreError::new(StoreErrorKind::Unavailable, "no snapshots today"))
-        }
-        async fn save_snapshot(&self, _: Snapshot) -> Result<(), StoreError> {
-            std::future::pending().await
-        }
-        async fn delete_snapshots(&self, _: &StreamId) -> Result<(), StoreError> {
-            std::future::pending().await
-        }
-        async fn prune_snapshots(&self, _: &StreamId, _: u64) -> Result<u64, StoreError> {
-            std::future::pending().await
-        }
-        async fn list_snapshots(
-            &self,
-            _: Option<&SnapshotSummary>,
-            _: usize,
-        ) -> Result<Vec<SnapshotSummary>, StoreError> {
-            std::future::pending().await
-        }
-        async fn latest_with_tail(
-            &self,
-            _: &StreamId,
-            _: StreamVersion,
-            _: PageLimit,
-        ) -> Result<Option<SnapshotAndTail>, StoreError> {
-            std::future::pending().await
-        }
-    }
-    let accounts = beside(&store(), Arc::new(Stuck)).snapshot_every(1);
+    let stuck = Locked { fails_reads: true, ..Locked::default() };
+    let accounts = beside(&store(), Arc::new(stuck)).snapshot_every(1);
     // more than can wait
     for number in 0..1_200 {
         let account = accounts.by_id(&number.to_string());

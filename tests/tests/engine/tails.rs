@@ -72,15 +72,6 @@ impl SnapshotLayer for Asked<dyn SnapshotStore> {
     }
 }
 
-/// A store around another one that says nothing of reading states and events in one call.
-struct Around(Arc<dyn EventStore>);
-
-impl StoreLayer for Around {
-    fn inner(&self) -> &Arc<dyn EventStore> {
-        &self.0
-    }
-}
-
 #[tokio::test]
 async fn the_tail_comes_only_with_a_snapshot_of_the_store_itself() {
     let memory = store();

@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use es_core::backend::SnapshotStore;
 use es_core::environment::{Environment, Jitter, Runtime};
 use es_core::execution::{Retry, StreamVersion};
-use es_core::projection::{Keying, ReadModel, Rebuild};
-use es_core::{BoxError, Envelope, Projection, Repository, Runner};
+use es_core::projection::{ReadModel, Rebuild};
+use es_core::{Repository, Runner};
 use es_memory::MemoryStore;
 use es_testing::ManualRuntime;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
 use super::account::*;
 
@@ -82,29 +81,6 @@ fn without_a_runtime_commands_retry_and_no_state_is_kept() {
     let kept = block_on(store.latest_snapshot(&stream("a"), StreamVersion::MAX));
     assert_eq!(kept.unwrap(), None);
     assert_eq!(block_on(accounts.load("a")).unwrap().state.balance, 31);
-}
-
-/// Counts the events of each account.
-#[derive(Serialize, Deserialize)]
-struct Counted(u64);
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    type Event = AccountEvent;
-    type Key = String;
-
-    fn keying() -> Keying<Self> {
-        Keying::per_stream::<Account>()
-    }
-
-    fn evolve(
-        _: &String,
-        row: &mut Option<Self>,
-        _: &Envelope<'_, AccountEvent>,
-    ) -> Result<(), BoxError> {
-        row.get_or_insert(Self(0)).0 += 1;
-        Ok(())
-    }
 }
 
 #[test]

@@ -21,16 +21,29 @@ use crate::noted::Noted;
 const FIRST: ConversationId = ConversationId(1);
 const NOW: Timestamp = Timestamp::EPOCH;
 
+/// An actor that is a model.
+const LLM: &str = "type = \"llm\"\nmodel = \"llama3\"\nendpoint = \"http://localhost:11434\"";
+
 fn run(number: u128) -> RunId {
     RunId(Uuid::from_u128(number))
 }
 
 /// A workflow of these conversations, whose actor is the script 74.
-fn workflow(conversations: &str) -> Workflow {
+fn workflow(conversations: &[String]) -> Workflow {
     with_actor("type = \"script\"\ncommand = [\"work\"]", conversations)
 }
 
-fn with_actor(actor: &str, conversations: &str) -> Workflow {
+/// A conversation after which two are open at once.
+fn fan_out() -> Workflow {
+    workflow(&[
+        conversation(1, "", &["to = 2", "to = 3"]),
+        conversation(2, "", &[""]),
+        conversation(3, "", &[""]),
+    ])
+}
+
+fn with_actor(actor: &str, conversations: &[String]) -> Workflow {
+    let conversations = conversations.concat();
     let header = "[workflow]\nid = 3001\nname = \"w\"\nentry = 1\nmax_total_session_runs = 5";
     let text = format!("{header}\n[[actors]]\nid = 74\nname = \"a\"\n{actor}\n{conversations}");
     toml::from_str(&text).unwrap()

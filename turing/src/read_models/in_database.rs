@@ -1,11 +1,11 @@
 //! The states of postings that a PostgreSQL database keeps by itself.
 
-use std::time::Duration;
-
 use es_core::execution::StoreError;
-use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
+use es_postgres::sqlx::{self, AssertSqlSafe, Row};
 use es_postgres::{PostgresConfig, store_error};
 use turing_domain::PostingId;
+
+use crate::store::postgres::answers;
 
 const WHAT: &str = "rebuilding the states of postings";
 
@@ -47,20 +47,11 @@ async fn run<T>(
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    let place = config.place();
-    let failed = |error| store_error(WHAT, &place, error);
-    // it takes as long as folding everything takes
-    let config = config.clone().statement_timeout(Duration::MAX);
-    let mut connection = config.connect().await?;
-    let begun = connection.begin_with(config.begin_pinned()).await;
-    let mut transaction = begun.map_err(failed)?;
-    let mut statement = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+    let mut statement = sqlx::query(AssertSqlSafe(statement));
     if let Some(posting) = posting {
         statement = statement.bind(posting.0);
     }
-    let row = statement.fetch_one(&mut *transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    // the server notices in any case
-    let _ = connection.close().await;
-    row.try_get(0).map_err(failed)
+    let rows = answers(config, statement, WHAT).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound);
+    row.and_then(|row| row.try_get(0)).map_err(|error| store_error(WHAT, &config.place(), error))
 }

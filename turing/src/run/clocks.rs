@@ -39,44 +39,10 @@ impl Moment {
 }
 
 #[cfg(test)]
-pub(super) use jumping::Jumping;
-
+#[path = "../../tests/support/jumping.rs"]
+mod jumping;
 #[cfg(test)]
-mod jumping {
-    use std::sync::Mutex;
-
-    use futures_util::future::BoxFuture;
-
-    use super::*;
-
-    /// A timer by which to wait is to jump.
-    #[derive(Debug)]
-    pub(in super::super) struct Jumping(Arc<Mutex<Instant>>);
-
-    impl Jumping {
-        pub(in super::super) fn new() -> Arc<Self> {
-            Arc::new(Self(Arc::new(Mutex::new(Instant::now()))))
-        }
-    }
-
-    impl Runtime for Jumping {
-        fn now(&self) -> Instant {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
-            let now = self.0.clone();
-            Box::pin(async move {
-                let mut now = now.lock().unwrap();
-                *now = until.max(*now);
-            })
-        }
-
-        fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
-            false
-        }
-    }
-}
+pub(super) use jumping::Jumping;
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use es_core::Aggregate;
 use es_core::execution::{StoreError, StoreErrorKind};
-use es_postgres::sqlx::{self, Connection, Row};
+use es_postgres::sqlx::postgres::{PgArguments, PgRow};
+use es_postgres::sqlx::query::Query;
+use es_postgres::sqlx::{self, Connection, Postgres, Row};
 use es_postgres::{
     ConfigError, IdType, Identifier, Layout, Migrations, PostgresConfig, SnapshotTable, store_error,
 };
@@ -214,6 +217,25 @@ pub async fn migrate_if_empty(url: &PostgresUrl) -> Result<(), StoreError> {
     }
     migrate(&config).await?;
     Ok(())
+}
+
+/// What a statement answers that folds events, for as long as that takes.
+pub(crate) async fn answers(
+    config: &PostgresConfig,
+    statement: Query<'_, Postgres, PgArguments>,
+    what: &str,
+) -> Result<Vec<PgRow>, StoreError> {
+    let place = config.place();
+    let failed = |error| store_error(what, &place, error);
+    let config = config.clone().statement_timeout(Duration::MAX);
+    let mut connection = config.connect().await?;
+    let begun = connection.begin_with(config.begin_pinned()).await;
+    let mut transaction = begun.map_err(failed)?;
+    let rows = statement.persistent(false).fetch_all(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    // the server notices in any case
+    let _ = connection.close().await;
+    Ok(rows)
 }
 
 /// Brings the database up to date and answers how many migrations that took.

@@ -1,12 +1,10 @@
 //! What PostgreSQL finds out by itself.
 
-use std::time::Duration;
-
 use es_core::execution::{StoreError, StoreErrorKind};
+use es_postgres::PostgresConfig;
 use es_postgres::sqlx::postgres::{PgArguments, PgRow};
 use es_postgres::sqlx::query::Query;
-use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Postgres, Row};
-use es_postgres::{PostgresConfig, store_error};
+use es_postgres::sqlx::{self, AssertSqlSafe, Postgres, Row};
 
 use crate::store::postgres;
 
@@ -25,7 +23,7 @@ pub async fn validate_postgres(config: &PostgresConfig) -> Result<Vec<StoreFindi
     let statement =
         include_str!("findings.sql").replace("{schema}", config.names().schema.as_str());
     let statement = sqlx::query(AssertSqlSafe(statement));
-    let mut findings = told(config, statement).await?;
+    let mut findings = found(config, statement).await?;
     findings.extend(rights_of_others(config).await?);
     Ok(findings)
 }
@@ -44,27 +42,15 @@ pub async fn rights_of_others(config: &PostgresConfig) -> Result<Vec<StoreFindin
         .bind(layout.events.as_str())
         .bind(postgres::tables(layout))
         .bind(postgres::functions(layout));
-    told(config, statement).await
+    found(config, statement).await
 }
 
-/// The findings that a statement answers.
-async fn told(
+async fn found(
     config: &PostgresConfig,
     statement: Query<'_, Postgres, PgArguments>,
 ) -> Result<Vec<StoreFinding>, StoreError> {
-    let place = config.place();
-    let failed = |error| store_error(WHAT, &place, error);
-    // it takes as long as folding everything takes
-    let config = config.clone().statement_timeout(Duration::MAX);
-    let mut connection = config.connect().await?;
-    let begun = connection.begin_with(config.begin_pinned()).await;
-    let mut transaction = begun.map_err(failed)?;
-    let statement = statement.persistent(false);
-    let rows = statement.fetch_all(&mut *transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    // the server notices in any case
-    let _ = connection.close().await;
-    rows.iter().map(|row| finding(row, &place)).collect()
+    let rows = postgres::answers(config, statement, WHAT).await?;
+    rows.iter().map(|row| finding(row, &config.place())).collect()
 }
 
 fn finding(row: &PgRow, place: &str) -> Result<StoreFinding, StoreError> {

@@ -5,17 +5,12 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::{PROGRAM_PID, RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, PROGRAM_PID, RUN, Workspace};
 
 /// Four postings; the second one's script fails as long as there is a file `ill`.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(4);
-    workspace.script("check.sh", "if grep -q 'advert 2' && [ -e ill ]; then exit 3; fi; echo ok");
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    let body = "if grep -q 'advert 2' && [ -e ill ]; then exit 3; fi; echo ok";
+    Workspace::with_script(4, "check", END, body)
 }
 
 #[test]
@@ -169,9 +164,7 @@ fn what_several_runs_have_completed_with_this_definition_is_not_executed_again()
     let told = workspace.run(&[]).expect_code(0).stdout;
     assert!(told.starts_with("Nothing to do: run ") && told.contains("and 1 before it"), "{told}");
     // under another definition they are
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("# other\n{text}")).unwrap();
+    workspace.redefine();
     let report = workspace.run(&["--json"]).expect_code(0).json();
     assert_eq!(report["postings"], 2);
 }
@@ -191,16 +184,10 @@ fn a_run_in_which_everything_failed_is_retried_whole() {
     assert_eq!(workspace.runs().as_array().unwrap().len(), 2);
 }
 
-/// A second workflow over the same postings.
-fn other_workflow(workspace: &Workspace) {
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("other.toml", text.replace("id = 3001", "id = 4001"));
-}
-
 #[test]
 fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
     let workspace = workspace();
-    other_workflow(&workspace);
+    workspace.other_workflow();
     workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");
@@ -218,7 +205,7 @@ fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
 #[test]
 fn postings_of_an_abandoned_run_are_free_for_other_workflows() {
     let workspace = workspace();
-    other_workflow(&workspace);
+    workspace.other_workflow();
     workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");

@@ -5,16 +5,10 @@ use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 
-use crate::support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, RUN, Workspace};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(2, "check", END, body)
 }
 
 #[test]

@@ -1,30 +1,21 @@
 //! A circuit breaker that is open says why, and is closed by hand once the cause is mended.
 
-use std::fs;
 use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::process::Process;
-use crate::support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, RUN, Workspace};
 
 /// What is told of the breaker, but for the time.
 const WHY: &str = "2 failures in a row, the last script_error: ";
 
 /// Three postings whose script lacks something until there is a file `mended`.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(3);
     let body = "[ -e mended ] && exec cat; echo why >&2; echo 'jq: not found' >&2; exit 127";
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let policy = "[workflow.circuit_breaker]\nfailures = 2\ncooldown_seconds = 100000\n[[actors]]";
-    fs::write(&path, text.replacen("[[actors]]", policy, 1)).unwrap();
+    let workspace = Workspace::with_script(3, "check", END, body);
+    workspace.breaker(2, 100_000.0);
     workspace
 }
 

@@ -13,11 +13,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Resource, Signal, geteuid, getrlimit, kill_process};
 
 use crate::support::processes::{Held, eventually, fifo, rest_of};
-use crate::support::{Answer, PROGRAM_PID, RUN, Workspace, find, names};
+use crate::support::{Answer, END, PROGRAM_PID, RUN, Workspace, find, names};
 
 const TURING: &str = env!("CARGO_BIN_EXE_turing");
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
 /// A workspace with one posting, whose script starts `hold` in this way and then does the rest.
 fn leaving(way: &str, then: &str, seconds: u32) -> (Workspace, Held) {
@@ -114,14 +112,9 @@ fn what_a_killed_supervisor_leaves_is_ended_before_the_attempt_is_repeated() {
 
 #[test]
 fn no_descriptor_that_was_open_when_the_program_began_reaches_a_script_or_its_supervisor() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
+    let body = "cat <&9; ls /proc/self/fd | tr '\\n' ' '; ls -l /proc/$PPID/fd /proc/$$/fd";
+    let workspace = Workspace::with_script(1, "check", END, body);
     workspace.file("secret", "secret");
-    workspace.script(
-        "check.sh",
-        "cat <&9; ls /proc/self/fd | tr '\\n' ' '; ls -l /proc/$PPID/fd /proc/$$/fd",
-    );
-    workspace.definition(10, &[(10, "check", END)]);
     in_shell(&workspace, "exec 9< secret 8> secret.lock", &[]).expect_code(0);
     let state = workspace.state(1);
     let output = state["outputs"]["10"].as_str().unwrap();
@@ -147,10 +140,7 @@ async fn a_lock_of_whoever_started_a_run_is_free_when_the_run_is_killed() {
 
 #[test]
 fn a_run_does_with_few_descriptors() {
-    let workspace = Workspace::new();
-    workspace.postings(30);
-    workspace.script("check.sh", "echo ok");
-    workspace.definition(10, &[(10, "check", END)]);
+    let workspace = Workspace::with_script(30, "check", END, "echo ok");
     let answer = in_shell(&workspace, "ulimit -n 64", &["--parallel", "30"]).expect_code(0);
     assert!(answer.stderr.contains("the limit of 64 open files allows "), "{answer:#?}");
     assert!(answer.stderr.contains(" at a time, not 30; raise it"), "{answer:#?}");
@@ -162,11 +152,8 @@ fn a_run_does_with_few_descriptors() {
 
 #[test]
 fn scripts_have_the_limit_of_descriptors_that_the_program_was_started_with() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace
-        .script("check.sh", &format!("ulimit -Sn; ulimit -Hn; cat /proc/{PROGRAM_PID}/limits"));
-    workspace.definition(10, &[(10, "check", END)]);
+    let body = format!("ulimit -Sn; ulimit -Hn; cat /proc/{PROGRAM_PID}/limits");
+    let workspace = Workspace::with_script(1, "check", END, &body);
     let answer = in_shell(&workspace, "ulimit -Sn 256; ulimit -Hn 4096", &["--parallel", "300"]);
     let answer = answer.expect_code(0);
     assert!(!answer.stderr.contains("the limit of"), "{answer:#?}");
@@ -180,13 +167,10 @@ fn scripts_have_the_limit_of_descriptors_that_the_program_was_started_with() {
 
 #[tokio::test]
 async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
-    let workspace = Workspace::new();
-    workspace.postings(8);
-    let go = fifo(workspace.path().join("go"));
     let body =
         "grep -q 'advert 1\"' && { echo $PPID > there.new; mv there.new there; cat go; }; echo ok";
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
+    let workspace = Workspace::with_script(8, "check", END, body);
+    let go = fifo(workspace.path().join("go"));
     let mut run = as_a_user_with_limits(&workspace, &["--parallel", "1"]);
     let mut told = BufReader::new(run.stderr.take().unwrap());
     eventually("the first script runs", || workspace.path().join("there").exists()).await;
@@ -339,10 +323,8 @@ async fn as_process_one_it_reaps_all_orphans_and_kills_none_of_strangers() {
 
 #[test]
 fn process_one_hands_signals_on_and_answers_with_the_exit_code() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("check.sh", "kill -TERM 1; while [ ! -e stopping ]; do :; done; echo ok");
-    workspace.definition(10, &[(10, "check", END)]);
+    let body = "kill -TERM 1; while [ ! -e stopping ]; do :; done; echo ok";
+    let workspace = Workspace::with_script(1, "check", END, body);
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount-proc", TURING]).args(RUN);
     command.current_dir(workspace.path()).env_remove("TURING_STORE");
@@ -374,7 +356,7 @@ fn a_script_on_a_file_system_without_programs_is_told_so() {
     assert!(error["message"].as_str().unwrap().contains("mounted noexec"), "{error:#}");
     // the cure that is told works
     let cure = error["cure"].as_str().unwrap().split("command = ").nth(1).unwrap();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let text = workspace.workflow();
     let cured = text.replace("[\"./mnt/check.sh\"]", cure.strip_suffix('`').unwrap());
     workspace.file("cured.toml", cured);
     turing(&["run", "--workflow", "cured.toml", "--postings", "postings"]).expect_code(0);

@@ -203,7 +203,7 @@ fn example() -> Workspace {
 #[test]
 fn the_worked_example_runs_as_it_is_told() {
     let workspace = example();
-    let definition = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let definition = workspace.workflow();
     assert!(page(FORMAT).contains(&definition), "copy examples/teasers/workflow.toml to {FORMAT}");
 
     let transcript = block(FORMAT, "console");

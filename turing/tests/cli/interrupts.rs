@@ -10,16 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::process::Process;
 use crate::support::processes::wait_until;
-use crate::support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, RUN, Workspace};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(2, "check", END, body)
 }
 
 /// Keeps everybody else from writing to the store.
@@ -153,8 +147,7 @@ fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
 fn a_report_has_no_table_of_nothing_and_one_is_no_plural() {
     let workspace = workspace("exit 143");
     std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
-    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replace("base_seconds = 0.01", "base_seconds = 600"));
+    workspace.amend("base_seconds = 0.01", "base_seconds = 600");
     let mut run = spawn(&mut workspace.command(&RUN));
     run.told().up_to("the next is due in");
     run.signal(Signal::TERM);

@@ -8,21 +8,20 @@ use es_core::event::{EventId, Metadata, Payload};
 use es_sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::support::{RUN, Workspace};
+use crate::support::{END, RUN, Workspace};
 
 /// A workspace whose postings went through six conversations.
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
     workspace.postings(2);
     workspace.script("a.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    let onward: Vec<_> = (2..=6).map(|to| format!("{end}to = {}", to * 10)).collect();
+    let onward: Vec<_> = (2..=6).map(|to| format!("{END}to = {}", to * 10)).collect();
     let mut conversations: Vec<_> =
         (1..=5).map(|number| (number * 10, "a", onward[number as usize - 1].as_str())).collect();
-    conversations.push((60, "a", end));
+    conversations.push((60, "a", END));
     workspace.definition(10, &conversations[..1]);
     // one actor is enough
-    let mut text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let mut text = workspace.workflow();
     for (id, name, rest) in &conversations[1..] {
         text += &format!(
             "[[conversations]]\nid = {id}\nname = \"{name}{id}\"\nactor = 10\n\

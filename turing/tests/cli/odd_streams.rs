@@ -3,18 +3,17 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::Workspace;
+use crate::support::{END, Workspace};
 
 /// A workspace whose actor fails once in each posting, and into whose store somebody wrote.
 fn written(rows: &str) -> Workspace {
     let workspace = Workspace::new();
     workspace.postings(2);
     workspace.script("flaky.sh", "grep -q '\"attempt\":1,' && exit 143; echo ok");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
     // a run of another definition makes the store
-    workspace.definition(20, &[(20, "flaky", end)]);
+    workspace.definition(20, &[(20, "flaky", END)]);
     workspace.run(&[]).expect_code(0);
-    workspace.definition(10, &[(10, "flaky", end)]);
+    workspace.definition(10, &[(10, "flaky", END)]);
     let store = Connection::open(workspace.path().join("turing.db")).unwrap();
     store.pragma_update(None, "ignore_check_constraints", true).unwrap();
     let insert = "INSERT INTO execution_events

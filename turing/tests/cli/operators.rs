@@ -5,16 +5,10 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::{PROGRAM_PID, RUN, Workspace, names};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, PROGRAM_PID, RUN, Workspace, names};
 
 fn workspace(body: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(4);
-    workspace.script("check.sh", body);
-    workspace.definition(10, &[(10, "check", END)]);
-    workspace
+    Workspace::with_script(4, "check", END, body)
 }
 
 /// Four postings; the program is killed when it comes to the third one, until that is healed. What
@@ -39,8 +33,7 @@ const RESUME: [&str; 4] = ["run", "resume", "--workflow", "workflow.toml"];
 #[test]
 fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_goes_on() {
     let workspace = killed_at_the_third();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("other.toml", text.replace("id = 3001", "id = 4001"));
+    workspace.other_workflow();
     let other = ["run", "--workflow", "other.toml", "--postings", "postings/001.json"];
     workspace.turing(&other).expect_code(0);
     let before = workspace.events(1);
@@ -144,12 +137,11 @@ fn an_interrupted_run_goes_on_though_its_inbox_is_empty_by_now() {
     }
     let told = workspace.run(&[]).expect_code(0).stdout;
     assert!(told.starts_with("Nothing to do: "), "{told}");
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("# other\n{text}")).unwrap();
+    let text = workspace.workflow();
+    workspace.redefine();
     let told = workspace.run(&["--new"]).expect_code(6).stderr;
     assert!(told.contains("another definition") && !told.contains("goes on first"), "{told}");
-    fs::write(&path, text).unwrap();
+    workspace.file("workflow.toml", text);
     let report = workspace.run(&["--new", "--json"]).expect_code(0).json();
     assert_eq!((&report["is_continued"], &report["open"]), (&json!(true), &json!(0)));
     assert_eq!(calls(&workspace), 4);
@@ -160,13 +152,12 @@ fn an_interrupted_run_goes_on_though_its_inbox_is_empty_by_now() {
 #[test]
 fn an_interrupted_run_does_not_go_on_with_another_definition() {
     let workspace = killed_at_the_third();
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("# other\n{text}")).unwrap();
+    let text = workspace.workflow();
+    workspace.redefine();
     let told = workspace.turing(&RESUME).expect_code(6).stderr;
     assert!(told.contains("is in progress with another definition; finish it with"), "{told}");
     assert_eq!(calls(&workspace), 2);
-    fs::write(&path, text).unwrap();
+    workspace.file("workflow.toml", text);
     let run_id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
     workspace.turing(&[&RESUME[..], &[&run_id]].concat()).expect_code(0);
     assert_eq!(calls(&workspace), 4);
@@ -259,8 +250,7 @@ fn asking_again_after_a_failed_run_is_not_told_as_success() {
 fn a_retry_looks_at_runs_of_its_own_workflow_only() {
     let workspace = workspace("exit 3");
     workspace.run(&[]).expect_code(1);
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("other.toml", text.replace("id = 3001", "id = 4001"));
+    workspace.other_workflow();
     let answer = workspace.turing(&["run", "retry", "--workflow", "other.toml"]).expect_code(1);
     assert!(answer.stderr.contains("there is no run"), "{answer:#?}");
 }

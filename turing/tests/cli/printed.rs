@@ -1,23 +1,19 @@
 //! The exit code is the verdict, whoever reads the answer.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 
 use crate::support::process::closed_pipe;
-use crate::support::{RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, RUN, Workspace};
 
 /// A definition whose actor may fail as often as it likes.
 fn define(workspace: &Workspace) -> String {
     workspace.definition(10, &[(10, "check", END)]);
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
     let breaker = "[workflow.circuit_breaker]\nfailures = 1000\n[workflow.retry]";
-    let text = text.replace("[workflow.retry]", breaker);
-    workspace.file("workflow.toml", &text);
-    text
+    workspace.amend("[workflow.retry]", breaker);
+    workspace.workflow()
 }
 
 /// A store with a run in which every posting failed, and definitions of which two are wrong.

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Answer, PROGRAM_PID, RUN, Workspace};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{Answer, END, PROGRAM_PID, RUN, Workspace};
 
 /// A store whose name a shell would take apart.
 const STORE: &str = "sqlite:my jobs.db";
@@ -28,11 +26,8 @@ struct Scene {
 
 impl Scene {
     fn new(way: Way, body: &str) -> Self {
-        let workspace = Workspace::new();
-        workspace.postings(2);
-        workspace.script("check.sh", body);
-        workspace.definition(10, &[(10, "check", END)]);
-        let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+        let workspace = Workspace::with_script(2, "check", END, body);
+        let text = workspace.workflow();
         workspace.file("my flow.toml", text);
         Self { workspace, way }
     }
@@ -138,10 +133,7 @@ fn a_run_in_progress_is_finished_by_what_is_proposed() {
 #[test]
 fn an_open_breaker_and_a_store_of_others_have_their_commands() {
     let scene = Scene::new(Way::Argument, "exit 3");
-    let text = fs::read_to_string(scene.workspace.path().join("workflow.toml")).unwrap();
-    let breaker =
-        "[workflow.circuit_breaker]\nfailures = 1\ncooldown_seconds = 0.01\n[workflow.retry]";
-    scene.workspace.file("workflow.toml", text.replace("[workflow.retry]", breaker));
+    scene.workspace.breaker(1, 0.01);
     scene.proposes(&RUN, 1, "turing actor reset 10");
 
     let workspace = &scene.workspace;

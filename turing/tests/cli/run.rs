@@ -5,12 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::support::{PROGRAM_PID, Workspace, find, names};
+use crate::support::{END, PROGRAM_PID, Workspace, find, names};
 
 const PASS_OR_FAIL: &str = "input = \"{job_description}\"\n\
      [[conversations.branches]]\nwhen = \"[PASS]\"\nto = 20\n\
      [[conversations.branches]]\nwhen = \"[FAIL]\"\n";
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
 /// Three postings; the second fails the check, the others reach the second conversation.
 fn two_steps() -> Workspace {
@@ -153,10 +152,8 @@ fn a_json_output_with_a_byte_order_mark_fills_placeholders_and_one_that_is_no_js
 
 #[test]
 fn a_failure_that_passes_is_retried_and_both_attempts_are_facts() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("once.sh", "if mkdir tried 2>/dev/null; then kill -9 $$; fi; echo ok");
-    workspace.definition(10, &[(10, "once", END)]);
+    let body = "if mkdir tried 2>/dev/null; then kill -9 $$; fi; echo ok";
+    let workspace = Workspace::with_script(1, "once", END, body);
     workspace.run(&[]).expect_code(0);
     let events = workspace.events(1);
     assert_eq!(
@@ -175,10 +172,7 @@ fn a_failure_that_passes_is_retried_and_both_attempts_are_facts() {
 
 /// Runs one posting through one script and answers how its attempts failed.
 fn failure_of(body: &str, more: &str) -> (Value, usize) {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("bad.sh", body);
-    workspace.definition(10, &[(10, "bad", &format!("{more}\n{END}"))]);
+    let workspace = Workspace::with_script(1, "bad", &format!("{more}\n{END}"), body);
     let report = workspace.run(&["--json"]).expect_code(1).json();
     assert_eq!(report["ended"][0]["reason"], "actor_failed");
     let events = workspace.events(1);
@@ -212,14 +206,11 @@ fn a_script_whose_output_cannot_be_kept_fails_as_invalid_output() {
 
 #[test]
 fn one_megabyte_of_output_is_kept_byte_for_byte() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
     let line = "grüße ✓ \"quoted\" \\ \t";
     let text: String = line.chars().cycle().take(850_000).collect();
     assert!((900_000..=1024 * 1024).contains(&text.len()), "{} bytes", text.len());
+    let workspace = Workspace::with_script(1, "big", END, "cat big.txt");
     workspace.file("big.txt", &text);
-    workspace.script("big.sh", "cat big.txt");
-    workspace.definition(10, &[(10, "big", END)]);
     workspace.run(&[]).expect_code(0);
     let state = workspace.state(1);
     let output = state["outputs"]["10"].as_str().unwrap();
@@ -269,14 +260,9 @@ fn a_definition_that_is_wrong_is_refused_with_all_its_errors() {
 #[test]
 fn actors_that_cannot_be_executed_yet_are_named() {
     let workspace = two_steps();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    let human = text.replacen(
-        "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }",
-        "type = \"human\"",
-        1,
-    );
-    assert_ne!(human, text);
-    workspace.file("workflow.toml", human);
+    let script =
+        "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }";
+    workspace.amend(script, "type = \"human\"");
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("actor 10: this version cannot execute"), "{answer:#?}");
 }
@@ -352,16 +338,10 @@ fn asking_for_what_is_not_there_is_answered_by_name() {
 
 #[test]
 fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through() {
-    let workspace = Workspace::new();
-    workspace.postings(8);
     // three failures in a row open the breaker; the call after the cooldown is the first to succeed
     let body = "n=$(ls calls | wc -l); mkdir -p calls; touch calls/$$; [ \"$n\" -ge 3 ] && echo ok";
-    workspace.script("ill.sh", &format!("mkdir -p calls\n{body}"));
-    workspace.definition(10, &[(10, "ill", END)]);
-    let path = workspace.path().join("workflow.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    let policy = "[workflow.circuit_breaker]\nfailures = 3\ncooldown_seconds = 0.3\n[[actors]]";
-    fs::write(&path, text.replacen("[[actors]]", policy, 1)).unwrap();
+    let workspace = Workspace::with_script(8, "ill", END, &format!("mkdir -p calls\n{body}"));
+    workspace.breaker(3, 0.3);
     let answer = workspace.run(&["--parallel", "1", "--json"]).expect_code(1);
     let report = answer.json();
     assert_eq!(report["conversations"]["10"]["completed"], 5);
@@ -388,8 +368,7 @@ fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through(
 #[test]
 fn a_placeholder_that_nothing_can_fill_refuses_the_run_before_anything_is_recorded() {
     let workspace = two_steps();
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replacen("{job_description}", "{job_descripton}", 1));
+    workspace.amend("{job_description}", "{job_descripton}");
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("{job_descripton} is in no posting's data"), "{answer:#?}");
     assert!(!workspace.path().join("turing.db").exists());

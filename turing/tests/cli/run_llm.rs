@@ -127,13 +127,7 @@ fn a_model_that_is_not_there_fails_the_posting_by_name() {
 /// The same workspace with a circuit breaker that opens at so many failures, for so long.
 fn with_breaker(endpoint: &str, failures: u32, seconds: f64) -> Workspace {
     let workspace = workspace(endpoint);
-    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    let policy = format!(
-        "[workflow.circuit_breaker]\nfailures = {failures}\ncooldown_seconds = {seconds}\n\
-         [workflow.retry]"
-    );
-    let text = text.replacen("[workflow.retry]", &policy, 1);
-    workspace.file("workflow.toml", text);
+    workspace.breaker(failures, seconds);
     workspace
 }
 
@@ -236,8 +230,7 @@ fn an_endpoint_that_wants_a_pause_and_names_no_time_costs_no_posting() {
 /// The same workspace with other delays between attempts.
 fn with_pauses(endpoint: &str, delays: &str) -> Workspace {
     let workspace = with_breaker(endpoint, 5, 0.1);
-    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replacen("base_seconds = 0.01", delays, 1));
+    workspace.amend("base_seconds = 0.01", delays);
     workspace
 }
 

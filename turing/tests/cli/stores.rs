@@ -6,15 +6,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::support::{Answer, RUN, Workspace};
+use crate::support::{Answer, END, RUN, Workspace};
 
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(30);
-    workspace.script("echo.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "echo", end)]);
-    workspace
+    Workspace::with_script(30, "echo", END, "cat")
 }
 
 #[test]

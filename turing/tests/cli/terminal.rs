@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{Process, full_pipe};
 use crate::support::processes::wait_until;
-use crate::support::{PROGRAM_PID, RUN, Workspace, names};
-
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+use crate::support::{END, PROGRAM_PID, RUN, Workspace, names};
 
 /// `count` postings at one conversation.
 fn workspace(count: usize, body: &str) -> Workspace {

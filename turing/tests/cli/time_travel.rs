@@ -6,15 +6,7 @@ use crate::support::{Answer, Workspace};
 
 /// A workspace whose postings went through two conversations.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo first");
-    workspace.script("b.sh", "echo second");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
+    let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
     workspace.run(&[]).expect_code(0);
     workspace
 }

@@ -1,17 +1,15 @@
 //! The program itself while the machine's clock is set: hours and days, waiting and stopped.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::preload::Preload;
-use crate::support::{RUN, Workspace, names};
+use crate::support::{END, RUN, Workspace, names};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
 /// A run that ends with the test.
 struct Running(Child);
@@ -55,21 +53,13 @@ impl Running {
 /// One posting whose script is interrupted until it was called so often, or the file `healed` is
 /// there.
 fn workspace(calls: usize, policies: &str) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script(
-        "check.sh",
-        &format!(
-            "cat > document; echo call >> calls\n\
-             [ -e healed ] || [ $(wc -l < calls) -gt {calls} ] || kill -TERM $$\n\
-             echo ok"
-        ),
+    let body = format!(
+        "cat > document; echo call >> calls\n\
+         [ -e healed ] || [ $(wc -l < calls) -gt {calls} ] || kill -TERM $$\n\
+         echo ok"
     );
-    workspace.definition(10, &[(10, "check", END)]);
-    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    let short = "[workflow.retry]\nretries = 2\nbase_seconds = 0.01\n";
-    assert!(text.contains(short), "{text}");
-    workspace.file("workflow.toml", text.replace(short, policies));
+    let workspace = Workspace::with_script(1, "check", END, &body);
+    workspace.amend("[workflow.retry]\nretries = 2\nbase_seconds = 0.01\n", policies);
     workspace
 }
 

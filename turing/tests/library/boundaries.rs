@@ -4,9 +4,6 @@ mod away;
 mod starts;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::num::NonZeroUsize;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,13 +16,14 @@ use es_core::layer::{Layered, StoreLayer};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
-use turing::run::{Intake, Observer, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
 use turing_domain::fields::{CONVERSATION_ID, RETRY_COUNT};
 use turing_domain::{Posting, PostingId};
+
+use crate::support::Workspace;
+use crate::support::within::{Quiet, one_by_one};
 
 /// How a store dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,10 +85,6 @@ impl StoreLayer for Dying {
         self.inner.read_stream(read).await
     }
 }
-
-struct Quiet;
-
-impl Observer for Quiet {}
 
 /// A start, two members of a group with a failing one among them, a wait, and a loop of two.
 const WORKFLOW: &str = r#"
@@ -177,23 +171,17 @@ to = 40
 "#;
 
 struct Scene {
-    folder: tempfile::TempDir,
+    workspace: Workspace,
 }
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = |name: &str, body: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        };
-        script("echo.sh", r#"sed 's/.*"input":"\([^"]*\)".*/<\1>/'"#);
-        script("fail.sh", "kill -9 $$");
-        fs::write(folder.path().join("workflow.toml"), WORKFLOW).unwrap();
-        fs::write(folder.path().join("postings.jsonl"), "{\"posting_id\":1}\n{\"posting_id\":2}\n")
-            .unwrap();
-        Self { folder }
+        let workspace = Workspace::new();
+        workspace.postings(2);
+        workspace.script("echo.sh", r#"sed 's/.*"input":"\([^"]*\)".*/<\1>/'"#);
+        workspace.script("fail.sh", "kill -9 $$");
+        workspace.file("workflow.toml", WORKFLOW);
+        Self { workspace }
     }
 
     /// Runs, or goes on, on `events`.
@@ -204,12 +192,8 @@ impl Scene {
         observer: &mut dyn Observer,
     ) -> Result<RunOutcome, RunError> {
         let store = Store::new(events, Arc::new(MemoryRegistry::default()));
-        let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
-        let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
         let (_stop, stopped) = watch::channel(false);
-        let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        run(&store, &lock, definition, intake, options, stopped, observer).await
+        self.workspace.run_within(&store, options, stopped, observer).await
     }
 
     /// Answers whether the run came to its end.
@@ -224,11 +208,6 @@ impl Scene {
             Err(_) => false,
         }
     }
-}
-
-fn one_by_one() -> RunOptions {
-    let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
-    RunOptions { parallelism: NonZeroUsize::MIN, ..options }
 }
 
 /// What must be the same however often a run broke off: ids, times and jitter left out.

@@ -1,8 +1,5 @@
 //! A run that is asked to stop while its postings enter it, or leave the one before.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,12 +11,13 @@ use es_core::layer::{Layered, StoreLayer};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
-use turing::run::{Observer, Preparation, Report, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, Preparation, Report, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
 use turing_domain::{Posting, PostingEvent};
+
+use crate::support::within::{Quiet, options};
+use crate::support::{ID_END, Workspace};
 
 /// More than enter side by side.
 const POSTINGS: usize = 100;
@@ -46,10 +44,6 @@ impl StoreLayer for Stopping {
     }
 }
 
-struct Quiet;
-
-impl Observer for Quiet {}
-
 /// Keeps how many postings had come through what, whenever that is told.
 #[derive(Default)]
 struct Prepared(Vec<(Preparation, usize)>);
@@ -68,46 +62,16 @@ impl Prepared {
     }
 }
 
-const WORKFLOW: &str = r#"
-[workflow]
-id = 1
-name = "entering"
-entry = 10
-[[actors]]
-id = 1
-name = "echo"
-type = "script"
-command = ["./echo.sh"]
-env = { PATH = "/usr/bin:/bin" }
-[[conversations]]
-id = 10
-name = "only"
-actor = 1
-execution_order = 1
-input = "{posting_id}"
-[[conversations.branches]]
-"#;
-
 struct Scene {
-    folder: tempfile::TempDir,
+    workspace: Workspace,
     memory: Arc<MemoryStore>,
     postings: Arc<MemoryRegistry>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("workflow.toml"), WORKFLOW).unwrap();
-        let script = folder.path().join("echo.sh");
-        fs::write(&script, "#!/bin/sh\necho ok\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let lines: String = (1..=POSTINGS).map(|id| format!("{{\"posting_id\":{id}}}\n")).collect();
-        fs::write(folder.path().join("postings.jsonl"), lines).unwrap();
-        Self { folder, memory: Arc::default(), postings: Arc::default() }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
+        let workspace = Workspace::with_script(POSTINGS, "echo", ID_END, "echo ok");
+        Self { workspace, memory: Arc::default(), postings: Arc::default() }
     }
 
     /// Runs, and is asked to stop at the nth append.
@@ -129,12 +93,8 @@ impl Scene {
             stop: stop.clone(),
         };
         let store = Store::new(Layered(events), self.postings.clone());
-        let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
-        let postings = PostingSource::Path(self.path().join("postings.jsonl"));
-        let intake = take_in(&*store.postings, &postings).await.unwrap();
-        let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        let options = RunOptions { abandon, ..RunOptions::new(env!("CARGO_BIN_EXE_turing")) };
-        run(&store, &lock, definition, intake, options, stopped, observer).await
+        let options = RunOptions { abandon, ..options() };
+        self.workspace.run_within(&store, options, stopped, observer).await
     }
 
     /// How often an event of postings is stored, over all of them.
@@ -193,7 +153,7 @@ async fn a_run_that_stops_while_it_gives_up_another_has_not_begun() {
     let scene = Scene::new();
     let first = scene.run(POSTINGS + 1, false).await.unwrap();
     assert!(matches!(first, RunOutcome::Stopped(_)), "{first:?}");
-    fs::write(scene.path().join("workflow.toml"), format!("{WORKFLOW}\n# other\n")).unwrap();
+    scene.workspace.redefine();
     let stopped = scene.run(3, true).await.unwrap_err();
     assert!(matches!(stopped, RunError::NotBegun), "{stopped:?}");
     let released = scene.count(PostingEvent::POSTING_TERMINAL).await;
@@ -216,7 +176,7 @@ async fn it_is_told_how_many_postings_are_looked_at_given_up_and_have_entered() 
     assert_eq!(prepared.of(Preparation::Entered), each);
     assert_eq!(prepared.0.len(), each.len(), "nothing was there before");
 
-    fs::write(scene.path().join("workflow.toml"), format!("{WORKFLOW}\n# other\n")).unwrap();
+    scene.workspace.redefine();
     let mut prepared = Prepared::default();
     let second = scene.run_watched(usize::MAX, true, &mut prepared).await.unwrap();
     assert!(matches!(second, RunOutcome::Finished(_)), "{second:?}");

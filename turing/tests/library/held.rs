@@ -1,8 +1,5 @@
 //! A posting that cannot go on holds up no other, and is named.
 
-use std::fs;
-use std::num::NonZeroUsize;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,15 +13,13 @@ use es_core::execution::{Appended, StoreError, StoreErrorKind};
 use es_core::layer::{Layered, StoreLayer};
 use es_memory::MemoryStore;
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
-use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
 use turing_domain::PostingId;
 
-/// The program, which supervises scripts.
-const TURING: &str = env!("CARGO_BIN_EXE_turing");
+use crate::support::Workspace;
+use crate::support::within::{one_by_one, options};
 
 /// The posting whose stream somebody holds.
 const HELD: PostingId = PostingId(2);
@@ -87,54 +82,16 @@ impl Observer for Watching {
     }
 }
 
-const WORKFLOW: &str = r#"
-[workflow]
-id = 1
-name = "held"
-entry = 10
-[[actors]]
-id = 1
-name = "echo"
-type = "script"
-command = ["./echo.sh"]
-env = { PATH = "/usr/bin:/bin" }
-[[conversations]]
-id = 10
-name = "first"
-actor = 1
-execution_order = 1
-input = "{posting_id}"
-[[conversations.branches]]
-to = 20
-[[conversations]]
-id = 20
-name = "second"
-actor = 1
-execution_order = 2
-input = "{conversation_10_output}"
-[[conversations.branches]]
-"#;
-
 struct Scene {
-    folder: tempfile::TempDir,
+    workspace: Workspace,
     memory: Arc<MemoryStore>,
     postings: Arc<MemoryRegistry>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("echo.sh");
-        fs::write(&script, "#!/bin/sh\ncat\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(folder.path().join("workflow.toml"), WORKFLOW).unwrap();
-        let postings = (1..=POSTINGS).map(|id| format!("{{\"posting_id\":{id}}}\n"));
-        fs::write(folder.path().join("postings.jsonl"), postings.collect::<String>()).unwrap();
-        Self { folder, memory: Arc::default(), postings: Arc::default() }
-    }
-
-    fn store(&self, events: Arc<dyn EventStore>) -> Store {
-        Store::new(events, self.postings.clone())
+        let workspace = Workspace::with_two_scripts(POSTINGS, ["cat", "cat"]);
+        Self { workspace, memory: Arc::default(), postings: Arc::default() }
     }
 
     /// Runs while the stream is held from its nth append on.
@@ -154,13 +111,9 @@ impl Scene {
             is_whole: false,
         };
         hold(&mut holding);
-        let store = self.store(Arc::new(Layered(holding)));
-        let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
-        let intake = take_in(&*store.postings, &postings).await.unwrap();
+        let store = Store::new(Layered(holding), self.postings.clone());
         let (_stop, stopped) = watch::channel(false);
-        let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
+        let running = self.workspace.run_within(&store, options, stopped, &mut watching);
         let done = tokio::time::timeout(Duration::from_secs(60), running).await;
         (done.expect("the others wait for the posting that is held"), watching)
     }
@@ -170,10 +123,6 @@ impl Scene {
         let (done, _) = self.run(|_| {}, one_by_one()).await;
         assert_eq!(finished(done).open, 0);
     }
-}
-
-fn one_by_one() -> RunOptions {
-    RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::new(TURING) }
 }
 
 #[track_caller]
@@ -251,16 +200,15 @@ async fn a_posting_that_cannot_be_read_is_left_open_and_named() {
         let odd = NewEvent::new(UuidV7Ids.next_id(), "note_added", Payload::of(&1).unwrap());
         let odd = AppendRequest::to(stream, ExpectedVersion::Any, vec![odd]);
         scene.memory.append(odd).await.unwrap();
-        let (done, watching) = scene.run(|_| {}, RunOptions::new(TURING)).await;
+        let (done, watching) = scene.run(|_| {}, options()).await;
         let report = stopped(done);
         assert_eq!((report.open, report.completed()), (1, POSTINGS - 1), "{events_before}");
         assert_eq!(watching.left, [HELD]);
         assert!(report.left[0].reason.contains("note_added"), "{:?}", report.left);
 
         // another run of the workflow does not wait for it for ever
-        let path = scene.folder.path().join("workflow.toml");
-        fs::write(&path, format!("# changed\n{WORKFLOW}")).unwrap();
-        let abandoning = RunOptions { abandon: true, ..RunOptions::new(TURING) };
+        scene.workspace.redefine();
+        let abandoning = RunOptions { abandon: true, ..options() };
         let report = stopped(scene.run(|_| {}, abandoning).await.0);
         assert_eq!((report.is_continued, report.completed()), (false, POSTINGS - 1));
     }

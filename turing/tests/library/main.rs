@@ -1,8 +1,8 @@
 //! The library, without the command line: runs, their stores, language models.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
-#[path = "../support/jumping.rs"]
-mod jumping;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod boundaries;
 mod clocks;

@@ -107,8 +107,7 @@ fn a_wrong_password_is_told_and_the_right_one_is_shown_nowhere() {
 
 #[test]
 fn a_role_without_privileges_is_told_so() {
-    let (workspace, database) = (Workspace::new(), Database::new());
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let role = format!("nothing_{}", database.test.name());
     database.run(&format!("CREATE ROLE {role} LOGIN"));
     for command in ["runs", "demo", "migrate"] {

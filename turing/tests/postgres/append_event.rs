@@ -13,7 +13,6 @@ use futures_util::future::join_all;
 use serde_json::json;
 use turing_domain::PostingEvent;
 
-use crate::database::Database;
 use crate::histories::any_row;
 use crate::projected::Projected;
 use crate::read_models::call;
@@ -26,9 +25,7 @@ async fn appended(pool: &PgPool, arguments: &str) -> (i32, Uuid) {
 }
 
 fn with_postings<T>(postings: i32, test: impl AsyncFnOnce(Projected) -> T) -> T {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(postings).await;
         test(projected).await
     })

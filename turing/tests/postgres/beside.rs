@@ -4,7 +4,7 @@
 use es_pgtest::Server;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 /// On a server of its own, because roles are of the whole server. Everybody may create in the
 /// schema, as up to PostgreSQL 14.
@@ -15,12 +15,7 @@ fn open_to_everybody(server: &Server) -> Database {
 }
 
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "cat");
-    workspace
-        .definition(10, &[(10, "a", "input = \"{posting_id}\"\n[[conversations.branches]]\n")]);
-    workspace
+    Workspace::with_script(2, "a", ID_END, "cat")
 }
 
 #[test]

@@ -11,16 +11,7 @@ use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 /// Three postings through three conversations.
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(3);
-    workspace.script("a.sh", "cat");
-    workspace.script("b.sh", "cat");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
-    workspace
+    Workspace::with_two_scripts(3, ["cat", "cat"])
 }
 
 #[test]
@@ -57,8 +48,7 @@ fn what_the_demo_proposes_works() {
 
 #[test]
 fn the_demo_runs_through_a_pooling_proxy() {
-    let (workspace, database) = (Workspace::new(), Database::new());
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     // the connection of the run's lock is one of them
     let pooler = TransactionPooler::with_sessions(Server::shared(), 6);
     let pooler = database.runtime.block_on(pooler);
@@ -75,9 +65,8 @@ fn the_demo_runs_through_a_pooling_proxy() {
 
 #[test]
 fn every_command_looks_at_the_same_truth() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let report = turing(&workspace, &url, &[&RUN[..], &["--json"]].concat()).expect_code(0).json();
     assert_eq!((&report["postings"], &report["open"]), (&json!(3), &json!(0)));
     let events = turing(&workspace, &url, &["events", "posting", "2", "--json"]).expect_code(0);
@@ -104,9 +93,8 @@ fn every_command_looks_at_the_same_truth() {
 
 #[test]
 fn what_failed_is_retried() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     workspace.script("b.sh", "exit 3");
     let failed = turing(&workspace, &url, &[&RUN[..], &["--json"]].concat()).json();
     assert_eq!(failed["open"], 0, "{failed}");
@@ -120,9 +108,8 @@ fn what_failed_is_retried() {
 
 #[test]
 fn a_run_that_was_interrupted_goes_on_without_its_input() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     workspace.script("b.sh", &format!("kill -9 {PROGRAM_PID}"));
     turing(&workspace, &url, &[&RUN[..], &["--parallel", "1"]].concat());
     workspace.script("b.sh", "cat");
@@ -136,9 +123,8 @@ fn a_run_that_was_interrupted_goes_on_without_its_input() {
 
 #[test]
 fn a_second_run_of_the_workflow_is_told_who_runs_it() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let started = workspace.path().join("started");
     let goes_on = workspace.path().join("goes_on");
     let (s, g) = (started.display(), goes_on.display());
@@ -160,9 +146,8 @@ fn a_second_run_of_the_workflow_is_told_who_runs_it() {
 
 #[test]
 fn a_run_that_is_killed_goes_on_where_it_was() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     workspace.postings(20);
     let mut chance = fastrand::Rng::with_seed(7);
     let mut kills = 0;
@@ -203,9 +188,8 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
 
 #[test]
 fn a_run_holds_its_lock_whatever_the_server_is_set_to() {
-    let (workspace, database) = (workspace(), Database::new());
+    let (workspace, database) = (workspace(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     turing(&workspace, &format!("{url}&schema=other"), &["migrate"]).expect_code(0);
     let name = database.test.name();
     database.run(&format!(

@@ -25,6 +25,18 @@ impl Database {
         Self { test, runtime }
     }
 
+    /// One that is up to date.
+    pub(crate) fn migrated() -> Self {
+        Self::migrated_on(Server::shared())
+    }
+
+    /// One that is up to date, on this server.
+    pub(crate) fn migrated_on(server: &Server) -> Self {
+        let database = Self::on(server);
+        directly(&Workspace::new(), &database.url(), &["migrate"]).expect_code(0);
+        database
+    }
+
     pub(crate) fn url(&self) -> String {
         self.test.url()
     }

@@ -9,15 +9,9 @@ use turing::lock::RunLock;
 use turing::store::{Access, Store, StoreUrl};
 use turing_domain::WorkflowId;
 
-use crate::database::{Database, directly, turing};
+use crate::database::{Database, directly};
 use crate::support::gates::Gated;
-use crate::support::{RUN, Workspace};
-
-fn migrated(server: &Server) -> Database {
-    let database = Database::on(server);
-    turing(&Workspace::new(), &database.url(), &["migrate"]).expect_code(0);
-    database
-}
+use crate::support::{ID_END, RUN, Workspace};
 
 /// The sessions that hold the lock of a run.
 const HOLDERS: &str = "pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -59,14 +53,14 @@ fn goes_on_with_a_lock_that_is_taken_again(database: &Database, url: &str, lose:
 
 #[test]
 fn a_lock_whose_session_is_ended_is_taken_again_before_the_next_attempt() {
-    let database = migrated(Server::shared());
+    let database = Database::migrated();
     let lose = || assert_eq!(end_session(&database), 1);
     goes_on_with_a_lock_that_is_taken_again(&database, &database.url(), lose);
 }
 
 #[test]
 fn a_lock_behind_a_pooling_proxy_is_taken_again_before_the_next_attempt() {
-    let database = migrated(Server::shared());
+    let database = Database::migrated();
     let pooler = TransactionPooler::with_sessions(Server::shared(), 10);
     let pooler = database.runtime.block_on(pooler);
     let url = pooler.url(database.test.name());
@@ -79,7 +73,7 @@ fn a_lock_behind_a_pooling_proxy_is_taken_again_before_the_next_attempt() {
 #[test]
 fn a_restart_of_the_server_takes_the_lock_from_no_run() {
     let server = Server::private(&[]);
-    let database = migrated(&server);
+    let database = Database::migrated_on(&server);
     let restart = || {
         server.stop();
         server.start();
@@ -91,7 +85,7 @@ fn a_restart_of_the_server_takes_the_lock_from_no_run() {
 fn a_result_that_comes_while_the_server_restarts_is_recorded() {
     let server = Server::private(&[]);
     for (body, code) in [("echo ok", 0), ("exit 3", 1)] {
-        let database = migrated(&server);
+        let database = Database::migrated_on(&server);
         let gated = Gated::new(2);
         gated.workspace.script("a.sh", &Gated::script(body));
         let mut run = gated.start(&database.url());
@@ -118,7 +112,7 @@ fn take(database: &Database) -> (Store, RunLock) {
 /// Loses the lock to this process; a host that was asleep is one that was stopped.
 #[track_caller]
 fn begins_nothing_more_once_somebody_else_has_the_lock(is_asleep: bool) {
-    let (gated, database) = (Gated::new(3), migrated(Server::shared()));
+    let (gated, database) = (Gated::new(3), Database::migrated());
     let url = database.url();
     let mut run = gated.start(&url);
     let gate = gated.gate(1, &mut run);
@@ -184,7 +178,7 @@ impl Drop for Frozen {
 fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
     let server = Server::private(&[]);
     for is_last_look in [false, true] {
-        let database = migrated(&server);
+        let database = Database::migrated_on(&server);
         let gated = Gated::new(1);
         if !is_last_look {
             gated.workspace.script("b.sh", "echo b >> begun; echo ok");
@@ -227,7 +221,7 @@ fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
 fn campaign_of_lost_locks_lets_no_two_runs_work_side_by_side() {
     let is_full = std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full");
     let (postings, wanted) = if is_full { (4_000, 60) } else { (400, 6) };
-    let database = migrated(Server::shared());
+    let database = Database::migrated();
     let url = database.url();
     let workspaces = [Workspace::new(), Workspace::new()];
     let log = workspaces[0].path().join("begun");
@@ -236,8 +230,7 @@ fn campaign_of_lost_locks_lets_no_two_runs_work_side_by_side() {
         workspace.file("postings/all.jsonl", lines.collect::<String>());
         let body = r#"id=$(sed 's/.*"input":"\([^"]*\)".*/\1/'); echo "$id" >> {log}; echo ok"#;
         workspace.script("a.sh", &body.replace("{log}", &log.display().to_string()));
-        let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
-        workspace.definition(10, &[(10, "a", end)]);
+        workspace.definition(10, &[(10, "a", ID_END)]);
     }
     let begun = || fs::read_to_string(&log).map_or(0, |log| log.lines().count());
 

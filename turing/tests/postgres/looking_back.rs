@@ -7,15 +7,7 @@ use crate::support::{Answer, RUN, Workspace};
 
 /// Two postings through two conversations, on PostgreSQL and on SQLite.
 fn workspace(database: &Database) -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo first");
-    workspace.script("b.sh", "echo second");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
+    let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
     turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
     for url in [database.url(), "sqlite:turing.db".to_owned()] {
         let run = [&RUN[..], &["--snapshot-interval", "2"]].concat();
@@ -115,8 +107,7 @@ fn a_trace_is_that_of_every_other_store() {
 
 #[test]
 fn the_search_for_a_trace_uses_an_index_if_there_is_one() {
-    let database = Database::new();
-    turing(&Workspace::new(), &database.url(), &["migrate"]).expect_code(0);
+    let database = Database::migrated();
     // as the page on PostgreSQL proposes it
     let page = std::fs::read_to_string(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/postgresql.md"),

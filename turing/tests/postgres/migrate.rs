@@ -6,7 +6,7 @@ use es_postgres::Layout;
 use turing::store::postgres::migrations;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{END, RUN, Workspace};
 
 /// How many migrations the program knows.
 fn known() -> usize {
@@ -161,6 +161,16 @@ fn a_database_that_is_not_up_to_date_is_refused_with_the_command_that_mends_it()
     }
 }
 
+/// Runs two postings on a database that does not take the first of them.
+#[track_caller]
+fn refuses_the_first(database: &Database, refused: &str) {
+    let workspace = Workspace::with_script(2, "a", END, "cat");
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
+    assert!(answer.stderr.contains(refused), "{answer:#?}");
+    assert!(answer.stdout.contains("1 posting = 1 ended + 0 open"), "{answer:#?}");
+}
+
 #[test]
 fn a_table_postings_whose_data_are_of_another_type_is_refused_and_null_is_no_data() {
     let (workspace, database) = (Workspace::new(), Database::new());
@@ -171,15 +181,7 @@ fn a_table_postings_whose_data_are_of_another_type_is_refused_and_null_is_no_dat
         "ALTER TABLE postings ALTER data TYPE JSONB USING data::jsonb;
          INSERT INTO postings VALUES (1, NULL), (2, '{\"job_description\": \"advert 2\"}')",
     );
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
-    workspace.postings(2);
-    workspace.script("a.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "a", end)]);
-    let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
-    let refused = "posting_id 1 is registered with other content";
-    assert!(answer.stderr.contains(refused), "{answer:#?}");
-    assert!(answer.stdout.contains("1 posting = 1 ended + 0 open"), "{answer:#?}");
+    refuses_the_first(&database, "posting_id 1 is registered with other content");
 }
 
 #[test]
@@ -204,27 +206,19 @@ fn tables_of_other_programs_are_left_as_they_are() {
 
 #[test]
 fn a_posting_of_the_application_whose_data_are_no_object_is_refused_alone() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let database = Database::new();
     database.run(
         "CREATE TABLE postings (posting_id INT PRIMARY KEY, data JSONB);
          INSERT INTO postings VALUES (1, '[7]')",
     );
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
-    workspace.postings(2);
-    workspace.script("a.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "a", end)]);
-    let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
     let refused = "posting_id 1 is in the table postings already, with data that is no JSON object";
-    assert!(answer.stderr.contains(refused), "{answer:#?}");
-    assert!(answer.stdout.contains("1 posting = 1 ended + 0 open"), "{answer:#?}");
+    refuses_the_first(&database, refused);
 }
 
 #[test]
 fn who_appended_before_a_migration_appends_after_it() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let role = format!("appends_{}", database.test.name());
     // rights that somebody granted one by one, before there was the newest function
     database.run(&format!(

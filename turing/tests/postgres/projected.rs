@@ -12,6 +12,8 @@ use es_postgres::{PostgresConfig, PostgresStore};
 use turing::store::postgres::{configured, migrate};
 use turing_domain::{Posting, PostingEvent};
 
+use crate::database::Database;
+
 /// The database, its store, and connections for SQL.
 pub(crate) struct Projected {
     /// Opened again when everything is removed: a store notices that its log went back.
@@ -46,6 +48,12 @@ pub(crate) struct Folded {
 }
 
 impl Projected {
+    /// Does something with one in a database of its own.
+    pub(crate) fn in_a_database<T>(test: impl AsyncFnOnce(Self) -> T) -> T {
+        let database = Database::new();
+        database.runtime.block_on(async { test(Self::new(&database.test).await).await })
+    }
+
     pub(crate) async fn new(database: &TestDatabase) -> Self {
         let config: PostgresConfig = configured(PostgresConfig::new(database.options()));
         migrate(&config).await.unwrap();

@@ -123,9 +123,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
 }
 
 fn equals_the_fold(seeds: std::ops::Range<u64>, appends: usize) {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let mut projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |mut projected| {
         for seed in seeds {
             projected.clear(POSTINGS).await;
             let (mut chance, mut versions) = (Rng::with_seed(seed), BTreeMap::new());
@@ -170,9 +168,7 @@ fn an_event_of_a_posting_that_is_not_registered_is_refused_by_name() {
 
 #[test]
 fn no_content_makes_an_append_fail() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(4).await;
         let row = |aggregate_type: &str, version: i32, output: &str| {
             format!(
@@ -204,9 +200,7 @@ fn no_content_makes_an_append_fail() {
 
 #[test]
 fn odd_ids_instants_and_texts_are_read_as_in_rust() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         let read = async |function: &str, value: &Value| {
             let value = quoted(value.to_string());
             let statement = format!("SELECT coalesce({function}({value}::jsonb)::text, 'absent')");

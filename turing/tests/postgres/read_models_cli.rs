@@ -4,17 +4,13 @@ use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
 use serde_json::json;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 #[test]
 fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let workspace = Workspace::with_script(3, "a", ID_END, "cat");
+    let database = Database::migrated();
     let url = database.url();
-    workspace.postings(3);
-    workspace.script("a.sh", "cat");
-    let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "a", end)]);
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     turing(&workspace, &url, &RUN).expect_code(0);
     let listed = turing(&workspace, &url, &["projection", "list", "--json"]).expect_code(0).json();
     let states: Vec<_> = listed.as_array().unwrap().iter().map(|row| &row["state"]).collect();
@@ -46,9 +42,8 @@ fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
 
 #[test]
 fn a_writer_that_holds_the_log_back_is_named() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let url = database.url();
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let insert = |id: i32| {
         format!(
             "INSERT INTO execution_events

@@ -44,9 +44,7 @@ async fn insert_next(pool: &PgPool, posting: i32, draft: &Draft) {
 
 #[test]
 fn a_storm_of_writers_and_rebuilds_ends_with_the_fold() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(POSTINGS).await;
         let writers = (0..5_u64).map(|seed| {
             let pool = projected.pool.clone();
@@ -175,9 +173,7 @@ fn a_transaction_with_an_older_view_fails_instead_of_folding_beside_another() {
 
 #[test]
 fn a_posting_without_events_has_no_row_and_gets_none() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(3).await;
         projected.run("INSERT INTO posting_state_projection (posting_id) VALUES (1), (2)").await;
         projected.run("SELECT rebuild_posting_state(1), rebuild_posting_state(3)").await;

@@ -3,15 +3,10 @@
 use es_pgtest::Server;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "cat");
-    workspace
-        .definition(10, &[(10, "a", "input = \"{posting_id}\"\n[[conversations.branches]]\n")]);
-    workspace
+    Workspace::with_script(2, "a", ID_END, "cat")
 }
 
 /// Roles are of the whole server, which other tests use, too: members are named after the database.

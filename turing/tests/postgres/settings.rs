@@ -6,7 +6,7 @@ use es_pgtest::SETTINGS;
 use fastrand::Rng;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 /// Texts, numbers and times of every kind that the functions look into.
 const APPENDED: &str = include_str!("settings/appended.sql");
@@ -40,11 +40,7 @@ fn answers(workspace: &Workspace, settings: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn settings_change_nothing() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("a.sh", "cat");
-    workspace
-        .definition(10, &[(10, "a", "input = \"{posting_id}\"\n[[conversations.branches]]\n")]);
+    let workspace = Workspace::with_script(1, "a", ID_END, "cat");
     let expected = answers(&workspace, &[]);
     assert!(expected.len() > 50, "{}", expected.len());
     let seed = fastrand::u64(..);

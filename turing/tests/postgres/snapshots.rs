@@ -37,9 +37,7 @@ async fn by_program(projected: &Projected, id: i32, version: i64) -> Snapshot {
 
 #[test]
 fn the_fingerprint_is_the_one_that_programs_ask_for() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         let fingerprint = projected.texts("SELECT posting_state_schema()").await;
         assert_eq!(fingerprint, [Posting::fingerprint()]);
     });
@@ -47,9 +45,7 @@ fn the_fingerprint_is_the_one_that_programs_ask_for() {
 
 #[test]
 fn a_kept_state_is_the_fold_at_its_version() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(1).await;
         let mut chance = Rng::with_seed(5);
         let mut kept = Vec::new();
@@ -92,17 +88,9 @@ fn a_kept_state_is_the_fold_at_its_version() {
 
 #[test]
 fn a_run_keeps_the_states_of_postings_where_sql_looks_for_them() {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
+    let database = Database::migrated();
     let url = database.url();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo first");
-    workspace.script("b.sh", "echo second");
-    let conversations = [
-        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
-        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
-    ];
-    workspace.definition(10, &conversations);
-    turing(&workspace, &url, &["migrate"]).expect_code(0);
     let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
     turing(&workspace, &url, &run).expect_code(0);
     let count = "SELECT count(*)::text FROM posting_state_snapshots";
@@ -141,9 +129,7 @@ fn a_run_keeps_the_states_of_postings_where_sql_looks_for_them() {
 
 #[test]
 fn whatever_the_events_are_what_a_program_keeps_is_what_sql_keeps() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         let (first, second) = (posting(1), posting(2));
         for seed in 0..8 {
             projected.clear(2).await;
@@ -178,9 +164,7 @@ fn whatever_the_events_are_what_a_program_keeps_is_what_sql_keeps() {
 
 #[test]
 fn a_planted_fault_in_what_a_program_kept_is_found() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(3).await;
         let mut chance = Rng::with_seed(11);
         for version in 1..=12 {
@@ -216,9 +200,7 @@ fn a_planted_fault_in_what_a_program_kept_is_found() {
 
 #[test]
 fn a_state_of_a_posting_that_is_not_registered_is_dropped_and_hurts_nobody() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(1).await;
         projected.run(&call(1, &any_event(&mut Rng::with_seed(2)))).await;
         let own = by_program(&projected, 1, 1).await;
@@ -237,9 +219,7 @@ fn a_state_of_a_posting_that_is_not_registered_is_dropped_and_hurts_nobody() {
 
 #[test]
 fn states_that_programs_kept_before_they_were_shared_are_forgotten() {
-    let database = Database::new();
-    let workspace = Workspace::new();
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let database = Database::migrated();
     database.run(
         "INSERT INTO execution_events_snapshots VALUES
              ('posting', 1, 1, 'x', now(), '{}'), ('workflow', 1, 1, 'x', now(), '{}')",
@@ -253,9 +233,7 @@ fn states_that_programs_kept_before_they_were_shared_are_forgotten() {
 
 #[test]
 fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(2).await;
         let mut chance = Rng::with_seed(12);
         for version in 1..=6 {
@@ -297,7 +275,8 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
             assert_eq!(projected.texts(foreign).await, [version.min(6).to_string(), "1".into()]);
         }
         assert!(compared > 0);
-        let by_sql = "SELECT maybe_create_snapshot(1, 4)::text || maybe_create_snapshot(2, 6)::text";
+        let by_sql =
+            "SELECT maybe_create_snapshot(1, 4)::text || maybe_create_snapshot(2, 6)::text";
         assert_eq!(projected.texts(by_sql).await, ["truetrue"], "those there keep none away");
         let kept = "SELECT s.event_sequence::text FROM posting_state_snapshots s
             JOIN execution_events e ON e.event_id = s.last_event_id WHERE s.posting_id = 1

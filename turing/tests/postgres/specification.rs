@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace};
+use crate::support::{ID_END, RUN, Workspace};
 
 /// 300 postings through a workflow: 1,500 events and more, analysed.
 fn worked() -> (Workspace, Database) {
@@ -17,7 +17,7 @@ fn worked() -> (Workspace, Database) {
     workspace.script("b.sh", "cat");
     let conversations = [
         (9184, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 9185"),
-        (9185, "b", "input = \"{posting_id}\"\n[[conversations.branches]]\n"),
+        (9185, "b", ID_END),
     ];
     workspace.definition(9184, &conversations);
     turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
@@ -96,9 +96,7 @@ fn the_specifications_constraint_speaks_and_nothing_is_changed_or_removed() {
 /// The specification's own DDL, in a schema of its own, beside what the migrations made.
 #[test]
 fn the_tables_are_the_specifications_with_columns_added() {
-    let database = Database::new();
-    let workspace = Workspace::new();
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let database = Database::migrated();
     let ddl = include_str!("specification.sql");
     database.run(&format!("CREATE SCHEMA specified; SET search_path = specified; {ddl}"));
     for table in ["execution_events", "posting_state_projection", "posting_state_snapshots"] {

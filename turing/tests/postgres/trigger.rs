@@ -3,9 +3,9 @@
 use es_postgres::sqlx::Row;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgPool};
 
-use crate::database::{Database, directly, turing};
+use crate::database::{Database, turing};
 use crate::projected::Projected;
-use crate::support::{RUN, Workspace};
+use crate::support::{END, RUN, Workspace};
 
 /// How many transaction ids a statement takes; nobody else is on the server's database, and others
 /// only make the figure larger.
@@ -36,9 +36,7 @@ fn insert(postings: i32, version: i32, bytes: usize) -> String {
 
 #[test]
 fn ordinary_statements_take_no_subtransaction() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(400).await;
         // new postings, large events of several, and more than 64 kB of all together
         for (postings, version, bytes) in [(100, 1, 50), (40, 2, 2_048), (100, 3, 10_000)] {
@@ -67,9 +65,7 @@ fn ordinary_statements_take_no_subtransaction() {
 
 #[test]
 fn a_row_that_somebody_wrote_ahead_of_its_events_refuses_no_append() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(2).await;
         projected.run(&insert(2, 1, 10)).await;
         let (first, highest) = (2, i32::MAX);
@@ -90,9 +86,7 @@ fn a_row_that_somebody_wrote_ahead_of_its_events_refuses_no_append() {
 
 #[test]
 fn the_trigger_works_for_no_other_table() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         projected.clear(3).await;
         projected
             .run(
@@ -111,16 +105,12 @@ fn the_trigger_works_for_no_other_table() {
 
 #[test]
 fn the_trigger_works_in_every_session() {
-    let (database, workspace) = (Database::new(), Workspace::new());
+    let workspace = Workspace::with_script(3, "echo", END, "cat");
+    let database = Database::migrated();
     let url = database.url();
-    directly(&workspace, &url, &["migrate"]).expect_code(0);
     let name = database.texts("SELECT current_database()").remove(0);
     // what a restore or a replication may leave behind
     database.run(&format!("ALTER DATABASE \"{name}\" SET session_replication_role = 'replica'"));
-    workspace.postings(3);
-    workspace.script("echo.sh", "cat");
-    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "echo", end)]);
     turing(&workspace, &url, &RUN).expect_code(0);
     assert_eq!(database.number("SELECT count(*) FROM posting_state_projection"), 3);
     turing(&workspace, &url, &["validate"]).expect_code(0);
@@ -130,8 +120,7 @@ fn the_trigger_works_in_every_session() {
 /// is `replica`.
 #[test]
 fn every_trigger_of_the_store_fires_in_every_session() {
-    let (database, workspace) = (Database::new(), Workspace::new());
-    directly(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let (database, workspace) = (Database::migrated(), Workspace::new());
     let triggers = |enabled: &str| {
         database.texts(&format!(
             "SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger

@@ -259,9 +259,7 @@ fn faults_at_the_same_time_are_all_found() {
 
 #[test]
 fn what_is_out_of_order_is_told_for_every_kind_of_stream() {
-    let database = Database::new();
-    database.runtime.block_on(async {
-        let projected = Projected::new(&database.test).await;
+    Projected::in_a_database(async |projected| {
         let row = |version: i32, at: &str| {
             format!(
                 "INSERT INTO execution_events

@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::processes::{PATIENCE, wait_until};
-use super::{Answer, RUN, Workspace};
+use super::{Answer, ID_END, RUN, Workspace};
 
 /// Postings with the ids from 1, one attempt each.
 pub(crate) struct Gated {
@@ -40,8 +40,7 @@ impl Gated {
             let gate = workspace.path().join(format!("gate.{id}"));
             assert!(Command::new("mkfifo").arg(gate).status().unwrap().success());
         }
-        let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
-        workspace.definition(10, &[(10, "a", end)]);
+        workspace.definition(10, &[(10, "a", ID_END)]);
         Self { workspace }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod old_store;
 pub(crate) mod preload;
 pub(crate) mod process;
 pub(crate) mod processes;
+pub(crate) mod within;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -74,6 +75,29 @@ impl Workspace {
         Self { folder }
     }
 
+    /// So many postings through one conversation, the rest of whose table is given; its actor is
+    /// `NAME.sh`, a script with this body.
+    pub(crate) fn with_script(postings: usize, name: &str, conversation: &str, body: &str) -> Self {
+        let workspace = Self::new();
+        workspace.postings(postings);
+        workspace.script(&format!("{name}.sh"), body);
+        workspace.definition(10, &[(10, name, conversation)]);
+        workspace
+    }
+
+    /// So many postings through two conversations with scripts of these bodies; the second one gets
+    /// what the first one printed.
+    pub(crate) fn with_two_scripts(postings: usize, [first, second]: [&str; 2]) -> Self {
+        let workspace = Self::new();
+        workspace.postings(postings);
+        workspace.script("a.sh", first);
+        workspace.script("b.sh", second);
+        let onward = format!("{END}to = 20\n");
+        let end = "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n";
+        workspace.definition(10, &[(10, "a", &onward), (20, "b", end)]);
+        workspace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -121,6 +145,38 @@ impl Workspace {
         self.file("workflow.toml", text);
     }
 
+    /// The text of the definition.
+    pub(crate) fn workflow(&self) -> String {
+        fs::read_to_string(self.path().join("workflow.toml")).unwrap()
+    }
+
+    /// Puts one text in the place of another in the definition.
+    #[track_caller]
+    pub(crate) fn amend(&self, from: &str, to: &str) {
+        let text = self.workflow();
+        assert!(text.contains(from), "{text}");
+        self.file("workflow.toml", text.replacen(from, to, 1));
+    }
+
+    /// Makes another definition of it, which says the same.
+    pub(crate) fn redefine(&self) {
+        self.file("workflow.toml", format!("# other\n{}", self.workflow()));
+    }
+
+    /// Gives the actors a circuit breaker that opens at so many failures, for so many seconds.
+    pub(crate) fn breaker(&self, failures: u32, seconds: f64) {
+        let breaker = format!(
+            "[workflow.circuit_breaker]\nfailures = {failures}\ncooldown_seconds = {seconds}\n\
+             [workflow.retry]"
+        );
+        self.amend("[workflow.retry]", &breaker);
+    }
+
+    /// Another workflow with the same conversations, in `other.toml`.
+    pub(crate) fn other_workflow(&self) {
+        self.file("other.toml", self.workflow().replace("id = 3001", "id = 4001"));
+    }
+
     /// The program with these arguments, in this folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_turing"));
@@ -155,6 +211,12 @@ impl Workspace {
         self.turing(&["state", "posting", &id, "--json"]).expect_code(0).json()["state"].take()
     }
 }
+
+/// The rest of a conversation that gets the advert, and after which nothing comes.
+pub(crate) const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+
+/// The rest of a conversation that gets the posting's id, and after which nothing comes.
+pub(crate) const ID_END: &str = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
 
 /// In a script, the id of the program that runs the workflow: the parent of the script's supervisor.
 pub(crate) const PROGRAM_PID: &str = "$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)";

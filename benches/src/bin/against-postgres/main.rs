@@ -9,11 +9,11 @@ mod pgbench;
 use std::time::{Duration, Instant};
 
 use es_benches::rounds::{Round, Rounds, Unit};
-use es_benches::{CALLERS, Posting, Workload, concurrently, runtime};
+use es_benches::{CALLERS, Posting, Workload, concurrently, runtime, server};
 use es_core::Repository;
 use es_core::backend::{AppendRequest, EventStore, EventStoreExt, ReadLog};
 use es_core::execution::StreamVersion;
-use es_pgtest::{Server, TestDatabase};
+use es_pgtest::TestDatabase;
 use es_postgres::{Identifier, Layout, Migrations, PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
 
@@ -32,18 +32,6 @@ const HUNDREDS: u64 = 50;
 const CROWD: usize = 256;
 /// Events of the posting that is loaded, and of the log that is read at least.
 const LOADED: usize = 10_000;
-
-/// A server with every safety switched on, as production has it.
-fn server() -> Server {
-    Server::private(&[
-        ("fsync", "on"),
-        ("full_page_writes", "on"),
-        ("synchronous_commit", "on"),
-        ("shared_buffers", "1GB"),
-        ("max_wal_size", "8GB"),
-        ("checkpoint_timeout", "15min"),
-    ])
-}
 
 /// One store in the schema `public` and one in `bare`, which is written to by hand.
 async fn prepared(database: &TestDatabase) -> Result<PostgresConfig, Failure> {

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::backend::{
-    AppendRequest, Batch, Capabilities, Checkpoint, Claim, Content, Definition, EventReference,
-    EventStore, EventStoreExt, Lease, ListParked, LogBlockers, NewEvent, PageLimit, Position,
-    ProjectionSink, RawKeying, ReadLog, ReadStream, Renewal, RowChange, Slot, Snapshot,
-    SnapshotStore, StoreError, StreamId, TableRead, Timestamp,
+    AppendRequest, Batch, Checkpoint, Claim, Content, Definition, EventReference, EventStoreExt,
+    Lease, ListParked, NewEvent, PageLimit, Position, ProjectionSink, RawKeying, ReadLog,
+    ReadStream, Renewal, RowChange, Slot, Snapshot, SnapshotStore, StreamId, TableRead, Timestamp,
 };
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::{EventFilter, Metadata, Payload, RecordedEvent};
 use es_core::execution::{IdempotencyKey, StreamVersion};
-use es_core::layer::{Layered, StoreLayer, scoped};
+use es_core::layer::{Layered, scoped};
 use es_core::projection::{Blocker, Parked, ParkedId, ParkedState, TableSchema};
 use es_core::{ExpectedVersion, Store};
 use es_memory::MemoryStore;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use super::super::account::TENANT;
+use super::super::observing::HeldBack;
 
 /// What stands in everything of others, and in nothing of the tenant's.
 pub(super) const SECRET: &str = "zyx";
@@ -96,27 +95,9 @@ fn parked(mark: &str) -> impl FnMut(((&str, bool), &RecordedEvent)) -> Parked {
 }
 
 /// Somebody else's session, which holds the log back.
-struct Importer;
-
-#[async_trait]
-impl LogBlockers for Importer {
-    async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
-        let (session, description) = (format!("pid of {SECRET}"), format!("user `{SECRET}`"));
-        Ok(Some(Blocker { session, description, open_for: Some(Duration::from_secs(9)) }))
-    }
-}
-
-/// A store that knows of this.
-struct HeldBack(Arc<dyn EventStore>);
-
-impl StoreLayer for HeldBack {
-    fn inner(&self) -> &Arc<dyn EventStore> {
-        &self.0
-    }
-
-    fn capabilities(&self, inner: Capabilities) -> Capabilities {
-        inner.blockers(Arc::new(Importer))
-    }
+fn importer() -> Blocker {
+    let (session, description) = (format!("pid of {SECRET}"), format!("user `{SECRET}`"));
+    Blocker { session, description, open_for: Some(Duration::from_secs(9)) }
 }
 
 pub(super) async fn blocker(store: &Store) -> Blocker {
@@ -133,7 +114,7 @@ pub(super) struct Scene {
 }
 
 pub(super) async fn scene() -> Scene {
-    let base = Store::from(Layered(HeldBack(Arc::new(MemoryStore::new()))));
+    let base = Store::from(Layered(HeldBack(Arc::new(MemoryStore::new()), importer())));
     let acme = scoped(&base, "acme").unwrap();
     for other in ["acme2", "acm", "zyx"] {
         fill(&scoped(&base, other).unwrap(), SECRET).await;

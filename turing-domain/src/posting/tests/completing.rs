@@ -4,14 +4,11 @@ use super::*;
 
 #[test]
 fn an_answer_is_recorded_with_the_branch_that_it_takes() {
-    let workflow = workflow(
-        &[
-            conversation(1, "", &["priority = 10, when = \"[PASS]\", to = 2", "to = 3"]),
-            conversation(2, "", &[""]),
-            conversation(3, "", &[""]),
-        ]
-        .concat(),
-    );
+    let workflow = workflow(&[
+        conversation(1, "", &["priority = 10, when = \"[PASS]\", to = 2", "to = 3"]),
+        conversation(2, "", &[""]),
+        conversation(3, "", &[""]),
+    ]);
     let decided = given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "well [PASS]")))
         .then([completed(1, "well [PASS]"), taken_when(1, 1, 10, "contains:[PASS]", Some(2))])
@@ -25,10 +22,11 @@ fn an_answer_is_recorded_with_the_branch_that_it_takes() {
 #[test]
 fn rules_of_equal_priority_are_a_fan_out_and_equal_targets_count_once() {
     let rules = ["to = 2", "when = \"a\", to = 3", "when = \"b\", to = 3", "when = \"z\", to = 1"];
-    let workflow = workflow(
-        &[conversation(1, "", &rules), conversation(2, "", &[""]), conversation(3, "", &[""])]
-            .concat(),
-    );
+    let workflow = workflow(&[
+        conversation(1, "", &rules),
+        conversation(2, "", &[""]),
+        conversation(3, "", &[""]),
+    ]);
     let decided =
         given::<Posting>([entered()]).when(|posting| posting.complete(&workflow, &answer(1, "ab")));
     let decided = decided.then([
@@ -41,14 +39,7 @@ fn rules_of_equal_priority_are_a_fan_out_and_equal_targets_count_once() {
 
 #[test]
 fn a_posting_is_terminal_when_its_last_path_ends() {
-    let workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "", &[""]),
-            conversation(3, "", &[""]),
-        ]
-        .concat(),
-    );
+    let workflow = fan_out();
     let after_two =
         [entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))].into_iter();
     given::<Posting>(after_two.clone())
@@ -62,8 +53,7 @@ fn a_posting_is_terminal_when_its_last_path_ends() {
 
 #[test]
 fn a_terminal_rule_beside_another_ends_only_its_path() {
-    let workflow =
-        workflow(&[conversation(1, "", &["", "to = 2"]), conversation(2, "", &[""])].concat());
+    let workflow = workflow(&[conversation(1, "", &["", "to = 2"]), conversation(2, "", &[""])]);
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "a")))
         .then([completed(1, "a"), taken(1, 1, None), taken(1, 2, Some(2))]);
@@ -71,7 +61,7 @@ fn a_terminal_rule_beside_another_ends_only_its_path() {
 
 #[test]
 fn an_output_that_no_rule_matches_ends_the_posting_by_name() {
-    let workflow = workflow(&conversation(1, "", &["when = \"[PASS]\"", "on = \"failure\""]));
+    let workflow = workflow(&[conversation(1, "", &["when = \"[PASS]\"", "on = \"failure\""])]);
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "?")))
         .then([
@@ -84,7 +74,7 @@ fn an_output_that_no_rule_matches_ends_the_posting_by_name() {
 #[test]
 fn a_rule_is_taken_as_often_as_its_limit_says() {
     let rules = ["priority = 1, to = 1, max_iterations = 1", ""];
-    let workflow = workflow(&conversation(1, "", &rules));
+    let workflow = workflow(&[conversation(1, "", &rules)]);
     let round = [completed(1, "a"), taken_when(1, 1, 1, "*", Some(1))];
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "a")))
@@ -105,7 +95,7 @@ fn a_rule_is_taken_as_often_as_its_limit_says() {
 #[test]
 fn an_equal_target_is_reached_by_the_rule_that_its_limit_allows() {
     let rules = ["to = 1, max_iterations = 1", "to = 1, max_iterations = 2"];
-    let workflow = workflow(&conversation(1, "", &rules));
+    let workflow = workflow(&[conversation(1, "", &rules)]);
     given::<Posting>([entered(), completed(1, "a"), taken(1, 1, Some(1))])
         .when(|posting| posting.complete(&workflow, &answer_to(attempt(1, 2, 0), "a")))
         .then([completed(1, "a"), taken(1, 2, Some(1))]);
@@ -113,7 +103,7 @@ fn an_equal_target_is_reached_by_the_rule_that_its_limit_allows() {
 
 #[test]
 fn the_loop_guard_ends_a_path_to_a_conversation_that_ran_too_often() {
-    let workflow = workflow(&conversation(1, "max_instruction_runs = 2", &["to = 1"]));
+    let workflow = workflow(&[conversation(1, "max_instruction_runs = 2", &["to = 1"])]);
     given::<Posting>([entered(), completed(1, "a"), taken(1, 1, Some(1))])
         .when(|posting| posting.complete(&workflow, &answer_to(attempt(1, 2, 0), "a")))
         .then([
@@ -125,14 +115,7 @@ fn the_loop_guard_ends_a_path_to_a_conversation_that_ran_too_often() {
 
 #[test]
 fn the_run_budget_ends_a_path_and_counts_what_a_fan_out_just_opened() {
-    let mut workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "", &[""]),
-            conversation(3, "", &[""]),
-        ]
-        .concat(),
-    );
+    let mut workflow = fan_out();
     workflow.max_total_session_runs = 2;
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "a")))
@@ -145,14 +128,11 @@ fn the_run_budget_ends_a_path_and_counts_what_a_fan_out_just_opened() {
 
 #[test]
 fn a_posting_ends_with_the_worst_reason_of_its_paths() {
-    let workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "", &["when = \"no\""]),
-            conversation(3, "", &[""]),
-        ]
-        .concat(),
-    );
+    let workflow = workflow(&[
+        conversation(1, "", &["to = 2", "to = 3"]),
+        conversation(2, "", &["when = \"no\""]),
+        conversation(3, "", &[""]),
+    ]);
     let no_match = path_ended(2, EndReason::NoMatchingBranch, None);
     given::<Posting>([
         entered(),
@@ -168,16 +148,13 @@ fn a_posting_ends_with_the_worst_reason_of_its_paths() {
 
 #[test]
 fn a_conversation_waits_until_every_started_member_of_its_group_has_finished() {
-    let workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "parallel_group = \"g\"", &["to = 5"]),
-            conversation(3, "parallel_group = \"g\"", &["to = 5"]),
-            conversation(4, "parallel_group = \"g\"", &["to = 5"]),
-            conversation(5, "wait_for_group = \"g\"", &[""]),
-        ]
-        .concat(),
-    );
+    let workflow = workflow(&[
+        conversation(1, "", &["to = 2", "to = 3"]),
+        conversation(2, "parallel_group = \"g\"", &["to = 5"]),
+        conversation(3, "parallel_group = \"g\"", &["to = 5"]),
+        conversation(4, "parallel_group = \"g\"", &["to = 5"]),
+        conversation(5, "wait_for_group = \"g\"", &[""]),
+    ]);
     let started = [entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))];
     let first_done = given::<Posting>(started.clone())
         .when(|posting| posting.complete(&workflow, &answer(2, "b")))
@@ -203,10 +180,7 @@ fn a_conversation_waits_until_every_started_member_of_its_group_has_finished() {
 
 #[test]
 fn a_language_models_answer_keeps_model_and_tokens() {
-    let workflow = with_actor(
-        "type = \"llm\"\nmodel = \"llama3\"\nendpoint = \"http://localhost:11434\"",
-        &conversation(1, "", &[""]),
-    );
+    let workflow = with_actor(LLM, &[conversation(1, "", &[""])]);
     let mut answer = answer(1, "Berlin");
     answer.duration = Some(Duration::from_micros(245_900));
     answer.llm = LlmUsage {
@@ -236,7 +210,7 @@ fn a_language_models_answer_keeps_model_and_tokens() {
 
 #[test]
 fn a_persons_answer_is_recorded_as_such() {
-    let workflow = with_actor("type = \"human\"", &conversation(1, "", &[""]));
+    let workflow = with_actor("type = \"human\"", &[conversation(1, "", &[""])]);
     let human = PostingEvent::HumanTaskCompleted {
         output: Some(Value::from("ok").into()),
         status: SUCCESS.to_owned().into(),
@@ -254,7 +228,7 @@ fn a_persons_answer_is_recorded_as_such() {
 
 #[test]
 fn an_output_that_no_store_keeps_is_refused() {
-    let workflow = workflow(&conversation(1, "", &[""]));
+    let workflow = workflow(&[conversation(1, "", &[""])]);
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "a\0b")))
         .then_rejected(PostingRejection::UnstorableOutput);
@@ -262,7 +236,7 @@ fn an_output_that_no_store_keeps_is_refused() {
 
 #[test]
 fn an_answer_for_another_run_is_refused() {
-    let workflow = workflow(&conversation(1, "", &[""]));
+    let workflow = workflow(&[conversation(1, "", &[""])]);
     let stray = Attempt { run_id: run(2), ..attempt(1, 1, 0) };
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer_to(stray, "a")))
@@ -274,7 +248,7 @@ fn an_answer_for_another_run_is_refused() {
 
 #[test]
 fn a_definition_that_is_not_the_runs_is_refused() {
-    let right = workflow(&conversation(1, "", &["to = 2"]));
+    let right = workflow(&[conversation(1, "", &["to = 2"])]);
     let mut other = right.clone();
     other.id = WorkflowId(3002);
     given::<Posting>([entered()])
@@ -289,7 +263,7 @@ fn a_definition_that_is_not_the_runs_is_refused() {
             conversation_id: ConversationId(2),
             workflow_id: WorkflowId(3001),
         });
-    let mut lost_actor = workflow(&conversation(1, "", &[""]));
+    let mut lost_actor = workflow(&[conversation(1, "", &[""])]);
     lost_actor.actors.clear();
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&lost_actor, &answer(1, "a")))
@@ -301,7 +275,7 @@ fn a_definition_that_is_not_the_runs_is_refused() {
 
 #[test]
 fn a_faster_writer_makes_a_second_answer_late() {
-    let workflow = workflow(&conversation(1, "", &[""]));
+    let workflow = workflow(&[conversation(1, "", &[""])]);
     given::<Posting>([entered()])
         .when(|posting| posting.complete(&workflow, &answer(1, "slow")))
         .another_writer_appends([

@@ -3,7 +3,7 @@ use es_testing::spec::given;
 use super::*;
 
 fn one() -> Workflow {
-    workflow(&conversation(1, "", &[""]))
+    workflow(&[conversation(1, "", &[""])])
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_failure_for_good_takes_the_rule_for_its_type() {
         "on = \"failure\", priority = 5, when = \"script_error\", to = 2",
         "on = \"failure\", when = \"*\"",
     ];
-    let workflow = workflow(&[conversation(1, "", &rules), conversation(2, "", &[""])].concat());
+    let workflow = workflow(&[conversation(1, "", &rules), conversation(2, "", &[""])]);
     let report = |name| failure(attempt(1, 1, 0), name);
     given::<Posting>([entered()])
         .when(|posting| posting.fail(&workflow, &report(FailureType::ScriptError)))
@@ -175,10 +175,7 @@ fn what_a_script_said_is_kept_as_far_as_a_store_can() {
 
 #[test]
 fn a_language_models_failure_names_the_model() {
-    let workflow = with_actor(
-        "type = \"llm\"\nmodel = \"llama3\"\nendpoint = \"http://localhost:11434\"",
-        &conversation(1, "", &[""]),
-    );
+    let workflow = with_actor(LLM, &[conversation(1, "", &[""])]);
     let posting: Posting = es_core::execution::fold(&[entered()]);
     let report = failure(attempt(1, 1, 0), FailureType::NotFound);
     let events = posting.fail(&workflow, &report).unwrap();
@@ -191,7 +188,7 @@ fn a_language_models_failure_names_the_model() {
 
 #[test]
 fn a_persons_task_can_fail() {
-    let workflow = with_actor("type = \"human\"", &conversation(1, "", &[""]));
+    let workflow = with_actor("type = \"human\"", &[conversation(1, "", &[""])]);
     let posting: Posting = es_core::execution::fold(&[entered()]);
     let report = failure(attempt(1, 1, 0), FailureType::InvalidInput);
     let events = posting.fail(&workflow, &report).unwrap();
@@ -213,14 +210,11 @@ fn a_late_failure_is_refused() {
 
 #[test]
 fn a_member_that_will_be_repeated_keeps_its_group_waiting() {
-    let workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "parallel_group = \"g\"", &["to = 3"]),
-            conversation(3, "wait_for_group = \"g\"", &[""]),
-        ]
-        .concat(),
-    );
+    let workflow = workflow(&[
+        conversation(1, "", &["to = 2", "to = 3"]),
+        conversation(2, "parallel_group = \"g\"", &["to = 3"]),
+        conversation(3, "wait_for_group = \"g\"", &[""]),
+    ]);
     let report = failure(attempt(2, 1, 0), FailureType::Timeout);
     let decided = given::<Posting>([
         entered(),

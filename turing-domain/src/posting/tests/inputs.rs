@@ -11,7 +11,7 @@ fn render(input: &str, data: Value, events: &[PostingEvent]) -> Result<String, V
 
 fn try_render(input: &str, data: Value, events: &[PostingEvent]) -> Result<String, Unresolved> {
     let settings = format!("input = '''{input}'''");
-    let workflow: Workflow = workflow(&conversation(1, &settings, &[""]));
+    let workflow: Workflow = workflow(&[conversation(1, &settings, &[""])]);
     let posting: Posting = es_core::execution::fold(events);
     let data: Map<_, _> = data.as_object().cloned().unwrap_or_default();
     let values = InputValues {

@@ -3,7 +3,7 @@ use es_testing::spec::given;
 use super::*;
 
 fn one() -> Workflow {
-    workflow(&conversation(1, "", &["", "on = \"failure\""]))
+    workflow(&[conversation(1, "", &["", "on = \"failure\""])])
 }
 
 fn finished() -> [PostingEvent; 4] {
@@ -137,14 +137,7 @@ fn settling_needs_the_definition_of_the_run() {
 
 #[test]
 fn ready_steps_stand_in_the_order_of_the_waves() {
-    let mut workflow = workflow(
-        &[
-            conversation(1, "", &["to = 2", "to = 3"]),
-            conversation(2, "", &[""]),
-            conversation(3, "", &[""]),
-        ]
-        .concat(),
-    );
+    let mut workflow = fan_out();
     let posting: Posting = es_core::execution::fold(&[
         entered(),
         completed(1, "a"),

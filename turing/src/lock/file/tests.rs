@@ -2,10 +2,17 @@
 
 use super::*;
 
-#[test]
-fn a_second_holder_is_told_who_the_first_is() {
+/// A folder that is gone with the test, a store in it, and the file of a run's lock.
+fn scene() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("turing.db");
+    let path = folder.path().join("turing.db-run-1.lock");
+    (folder, store, path)
+}
+
+#[test]
+fn a_second_holder_is_told_who_the_first_is() {
+    let (folder, store, _) = scene();
     let lock = |id| FileLock::beside(&store, WorkflowId(id));
     let first = lock(1).unwrap();
     let error = lock(1).unwrap_err().to_string();
@@ -23,8 +30,7 @@ fn a_second_holder_is_told_who_the_first_is() {
 
 #[test]
 fn who_looks_is_told_the_holder_and_keeps_nobody_from_the_lock() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
+    let (_folder, store, _) = scene();
     let look = || holder(&store, WorkflowId(1));
     assert_eq!(look(), Holder::Nobody);
     let held = FileLock::beside(&store, WorkflowId(1)).unwrap();
@@ -50,9 +56,7 @@ fn who_looks_is_told_the_holder_and_keeps_nobody_from_the_lock() {
 
 #[test]
 fn a_file_says_what_it_is_and_one_of_before_is_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
-    let path = folder.path().join("turing.db-run-1.lock");
+    let (_folder, store, path) = scene();
     for before in ["", "4711\n", "4711\nnotice\nmore\n"] {
         fs::write(&path, before).unwrap();
         let first = before.lines().next().unwrap_or("?");
@@ -65,9 +69,7 @@ fn a_file_says_what_it_is_and_one_of_before_is_read() {
 
 #[test]
 fn a_file_that_is_deleted_or_replaced_is_locked_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
-    let path = folder.path().join("turing.db-run-1.lock");
+    let (folder, store, path) = scene();
     let mut lock = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
     assert_eq!(lock.keep().unwrap(), None);
 
@@ -88,8 +90,7 @@ fn a_file_that_is_deleted_or_replaced_is_locked_again() {
 
 #[test]
 fn a_file_whose_number_has_changed_stays_locked_by_who_locked_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
+    let (_folder, store, _) = scene();
     let mut lock = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
     assert_eq!(lock.keep_elsewhere().unwrap(), None);
     FileLock::of(store.clone(), WorkflowId(1)).unwrap_err();
@@ -145,9 +146,7 @@ fn a_file_that_was_let_go_of_and_cannot_be_locked_again_is_not_held() {
 
 #[test]
 fn a_file_that_was_let_go_of_and_taken_by_somebody_else_is_theirs() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
-    let path = folder.path().join("turing.db-run-1.lock");
+    let (_folder, store, path) = scene();
     let mut first = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
     fs::remove_file(&path).unwrap();
     let second = FileLock::of(store, WorkflowId(1)).unwrap();
@@ -163,9 +162,7 @@ fn a_file_that_was_let_go_of_and_taken_by_somebody_else_is_theirs() {
 
 #[test]
 fn a_file_that_somebody_else_made_and_locked_is_theirs() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
-    let path = folder.path().join("turing.db-run-1.lock");
+    let (_folder, store, path) = scene();
     let mut first = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
     fs::remove_file(&path).unwrap();
     let mut second = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
@@ -176,8 +173,7 @@ fn a_file_that_somebody_else_made_and_locked_is_theirs() {
 
 #[test]
 fn who_may_write_to_the_store_may_lock_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("turing.db");
+    let (_folder, store, _) = scene();
     fs::write(&store, "").unwrap();
     fs::set_permissions(&store, Permissions::from_mode(0o660)).unwrap();
     // only root can make a store somebody else's

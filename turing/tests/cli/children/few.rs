@@ -4,13 +4,10 @@ use super::*;
 
 #[test]
 fn no_more_attempts_are_made_at_once_than_the_limit_of_descriptors_allows() {
-    let workspace = Workspace::new();
-    workspace.postings(30);
     // long enough for others to begin meanwhile, if they may
     let works = "i=0; while [ $i -lt 50 ]; do i=$((i+1)); cat log > looked.$$; done; rm looked.$$";
-    workspace
-        .script("check.sh", &format!("echo begins >> log; {works}; echo ends >> log; echo ok"));
-    workspace.definition(10, &[(10, "check", END)]);
+    let body = format!("echo begins >> log; {works}; echo ends >> log; echo ok");
+    let workspace = Workspace::with_script(30, "check", END, &body);
     let answer = in_shell(&workspace, "ulimit -n 64", &["--parallel", "30"]).expect_code(0);
     let told = answer.stderr.split_once("the limit of 64 open files allows ");
     let allowed: usize = told.unwrap().1.split(' ').next().unwrap().parse().unwrap();

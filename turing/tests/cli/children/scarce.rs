@@ -18,10 +18,7 @@ fn few_descriptors_are_enough_or_end_a_run_in_time_with_what_to_do_and_no_failur
     let soft = OF_SCRIPTS.map(|limit| format!("-S -n {limit}"));
     let limits: Vec<_> = hard.into_iter().chain(soft).collect();
     let start = |limit: String| {
-        let workspace = Workspace::new();
-        workspace.postings(3);
-        workspace.script("check.sh", "echo ok");
-        workspace.definition(10, &[(10, "check", END)]);
+        let workspace = Workspace::with_script(3, "check", END, "echo ok");
         let script = format!("ulimit {limit}; exec \"$0\" \"$@\"");
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &script, TURING]).args(RUN).args(["--parallel", "1"]);

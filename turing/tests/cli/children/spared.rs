@@ -73,10 +73,8 @@ fn who_may_not_be_killed_holds_no_attempt_and_is_reaped_at_its_end() {
 
 #[test]
 fn a_supervisor_finds_its_libraries_and_its_script_does_not_hear_of_them() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
-    workspace.script("check.sh", "tr '\\0' ' ' < /proc/$PPID/environ; env");
-    workspace.definition(10, &[(10, "check", END)]);
+    let body = "tr '\\0' ' ' < /proc/$PPID/environ; env";
+    let workspace = Workspace::with_script(1, "check", END, body);
     let libraries = "export LD_LIBRARY_PATH=/not/there SECRET=secret";
     in_shell(&workspace, libraries, &[]).expect_code(0);
     let state = workspace.state(1);

@@ -1,7 +1,6 @@
 //! What happens between the look at the lock and the attempt that it is for.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,15 +12,15 @@ use es_core::layer::{Layered, StoreLayer};
 use es_memory::MemoryStore;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::{PostingInput, PostingSource, RefusedPosting};
+use turing::postings::{PostingInput, RefusedPosting};
 use turing::registry::{MemoryRegistry, PostingRegistry};
-use turing::run::{Observer, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
 use turing_domain::{Conversation, PostingId};
 
 use crate::support::Workspace;
 use crate::support::jumping::Jumping;
+use crate::support::within::one_by_one;
 
 /// What is asked of a store before an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,26 +104,16 @@ async fn run_asking(
     fails: (Asked, usize),
     is_stopped: bool,
 ) -> (Result<RunOutcome, RunError>, usize) {
-    let workspace = Workspace::new();
-    workspace.postings(2);
-    workspace.script("a.sh", "echo >> begun; echo ok");
-    workspace.definition(10, &[(10, "a", "input = \"x\"\n[[conversations.branches]]\n")]);
+    let end = "input = \"x\"\n[[conversations.branches]]\n";
+    let workspace = Workspace::with_script(2, "a", end, "echo >> begun; echo ok");
     let ((begin, begins), (stop, stopped)) = (watch::channel(false), watch::channel(false));
     let memory = Arc::<MemoryStore>::default();
     let (stop, failed) = (is_stopped.then_some(stop), AtomicUsize::new(0));
     let asking = Arc::new(Asking { begins, fails, failed, stop });
     let events = Layered(Events(memory, asking.clone()));
     let store = Store::new(events, Arc::new(Postings(MemoryRegistry::default(), asking)));
-    let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
-    let source = PostingSource::Path(workspace.path().join("postings"));
-    let intake = take_in(&*store.postings, &source).await.unwrap();
-    let lock = store.lock_run(definition.workflow.id).await.unwrap();
-    let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
-    let (parallelism, timer) = (NonZeroUsize::MIN, Jumping::new());
-    let options = RunOptions { parallelism, timer, ..options };
-    let mut watching = Watching(begin);
-    let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
-    let done = running.await;
+    let options = RunOptions { timer: Jumping::new(), ..one_by_one() };
+    let done = workspace.run_within(&store, options, stopped, &mut Watching(begin)).await;
     let begun = fs::read_to_string(workspace.path().join("begun")).unwrap_or_default();
     (done, begun.lines().count())
 }

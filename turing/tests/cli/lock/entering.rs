@@ -16,13 +16,12 @@ use es_core::layer::{Layered, StoreLayer};
 use futures_util::TryStreamExt;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::PostingSource;
-use turing::run::{Observer, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, RunError, RunOutcome};
 use turing::store::{Access, Store, StoreUrl};
 use turing_domain::{PostingEvent, WorkflowId, WorkflowRejection, WorkflowRuns};
 
-use crate::support::Workspace;
+use crate::support::within::options;
+use crate::support::{ID_END, Workspace};
 
 const WORKFLOW: WorkflowId = WorkflowId(3001);
 
@@ -111,11 +110,7 @@ impl Observer for Watching {
 
 /// Runs; answers how that ended, what was told, and how many postings have entered.
 async fn run_losing(loss: Loss) -> (Result<RunOutcome, RunError>, Watching, usize) {
-    let workspace = Workspace::new();
-    workspace.script("a.sh", "echo ok");
-    workspace.definition(10, &[(10, "a", "input = \"x\"\n[[conversations.branches]]\n")]);
-    let lines: String = (1..=POSTINGS).map(|id| format!("{{\"posting_id\":{id}}}\n")).collect();
-    let postings = PostingSource::Path(workspace.file("many.jsonl", lines));
+    let workspace = Workspace::with_script(POSTINGS, "a", ID_END, "echo ok");
     let (stop, stopped) = watch::channel(false);
     let url = StoreUrl::Sqlite(workspace.path().join("turing.db"));
     let mut store = Store::open(&url, Access::Write).await.unwrap();
@@ -127,12 +122,8 @@ async fn run_losing(loss: Loss) -> (Result<RunOutcome, RunError>, Watching, usiz
         taken: Mutex::new(None),
         stop,
     }));
-    let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
-    let intake = take_in(&*store.postings, &postings).await.unwrap();
-    let lock = store.lock_run(WORKFLOW).await.unwrap();
-    let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
     let mut watching = Watching::default();
-    let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
+    let running = workspace.run_within(&store, options(), stopped, &mut watching);
     let done = tokio::time::timeout(Duration::from_secs(60), running).await;
     let done = done.unwrap_or_else(|_| panic!("{loss:?}: the run does not end"));
     let entered = EventFilter::events([PostingEvent::POSTING_ENTERED_RUN]);

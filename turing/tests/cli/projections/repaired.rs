@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAMES, projection, rows, tamper, workspace};
-use crate::support::Workspace;
+use crate::support::{ID_END, Workspace};
 
 #[test]
 fn a_row_that_was_changed_by_hand_is_found_by_a_rebuild_and_mended_by_the_switch() {
@@ -34,12 +34,9 @@ fn a_row_that_was_changed_by_hand_is_found_by_a_rebuild_and_mended_by_the_switch
 
 #[test]
 fn rows_that_differ_only_near_their_end_are_shown_there() {
-    let workspace = Workspace::new();
-    workspace.postings(1);
     // an output of 900 characters, and what is last in it
-    workspace.script("read.sh", "cat > /dev/null; printf '%0900drebuilt' 0");
-    let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
-    workspace.definition(10, &[(10, "read", end)]);
+    let body = "cat > /dev/null; printf '%0900drebuilt' 0";
+    let workspace = Workspace::with_script(1, "read", ID_END, body);
     workspace.run(&[]).expect_code(0);
     tamper(
         &workspace,

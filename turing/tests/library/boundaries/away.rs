@@ -7,7 +7,7 @@ use turing::run::Report;
 use turing_domain::{ConversationId, FailureType};
 
 use super::*;
-use crate::jumping::Jumping;
+use crate::support::jumping::Jumping;
 
 /// How many calls in a row fail: more than any command is tried before it is given up.
 const ABSENCE: usize = 40;

@@ -5,7 +5,7 @@ use std::process::Command;
 use turing::run::StepError;
 
 use super::*;
-use crate::jumping::Jumping;
+use crate::support::jumping::Jumping;
 
 #[tokio::test]
 async fn a_run_whose_scripts_cannot_be_started_ends_and_goes_on_as_if_nothing_had_been() {
@@ -17,10 +17,10 @@ async fn a_run_whose_scripts_cannot_be_started_ends_and_goes_on_as_if_nothing_ha
     // written by another process, so that it is never found open for writing
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "printf '#!/bin/sh\\nkill -9 $$\\n' > killed; chmod +x killed"]);
-    assert!(shell.current_dir(scene.folder.path()).status().unwrap().success());
-    let killed = RunOptions::new(scene.folder.path().join("killed"));
+    assert!(shell.current_dir(scene.workspace.path()).status().unwrap().success());
+    let supervisor = scene.workspace.path().join("killed");
     let memory = Arc::new(MemoryStore::new());
-    let options = RunOptions { timer: Jumping::new(), parallelism: NonZeroUsize::MIN, ..killed };
+    let options = RunOptions { supervisor, timer: Jumping::new(), ..one_by_one() };
     let ended = scene.try_run(memory.clone(), options, &mut Quiet).await.unwrap_err();
     let RunError::Step(StepError::NotStarted { reason }) = &ended else { panic!("{ended:?}") };
     assert!(reason.contains("SIGKILL"), "{reason}");

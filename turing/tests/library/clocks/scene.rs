@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,14 +11,14 @@ use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
-use turing::definition::Definition;
-use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
-use turing::run::{Observer, Report, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, Report, RunOptions, RunOutcome};
 use turing::store::Store;
 use turing_domain::{PostingEvent, WorkflowEvent};
 
 use super::hands::{Hands, ManualTimer};
+use crate::support::Workspace;
+use crate::support::within::options;
 
 /// The longest delay before a repeat: `max_seconds`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(4);
@@ -67,7 +66,7 @@ struct Start {
 }
 
 pub(crate) struct Scene {
-    folder: tempfile::TempDir,
+    workspace: Workspace,
     parallelism: NonZeroUsize,
     postings: Arc<MemoryRegistry>,
     pub(crate) memory: Arc<MemoryStore>,
@@ -78,16 +77,13 @@ pub(crate) struct Scene {
 impl Scene {
     /// One posting for each number of attempts that fail.
     pub(crate) fn new(fails: &[u32], policy: Policy) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("flaky.sh");
-        let body = "#!/bin/sh\n\
-            document=$(cat)\n\
+        let workspace = Workspace::new();
+        let body = "document=$(cat)\n\
             attempt=${document#*\\\"attempt\\\":}; attempt=${attempt%%,*}\n\
             fails=${document#*\\\"input\\\":\\\"}; fails=${fails%%\\\"*}\n\
             [ \"$attempt\" -gt \"$fails\" ] || kill -TERM $$\n\
-            echo ok\n";
-        fs::write(&script, body).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+            echo ok";
+        workspace.script("flaky.sh", body);
         let definition = format!(
             "[workflow]\nid = 1\nname = \"clocks\"\nentry = 10\n\
              [workflow.retry]\nretries = 3\nbase_seconds = 2\nmax_seconds = {}\n\
@@ -100,13 +96,13 @@ impl Scene {
             policy.failures,
             COOLDOWN.as_secs(),
         );
-        fs::write(folder.path().join("workflow.toml"), definition).unwrap();
+        workspace.file("workflow.toml", definition);
         let line = |(id, fails)| format!("{{\"posting_id\":{id},\"fails\":\"{fails}\"}}\n");
         let postings: String = (1..).zip(fails).map(line).collect();
-        fs::write(folder.path().join("postings.jsonl"), postings).unwrap();
+        workspace.file("postings/all.jsonl", postings);
         let hands = Hands::new();
         Self {
-            folder,
+            workspace,
             parallelism: NonZeroUsize::new(policy.parallel).unwrap(),
             postings: Arc::default(),
             memory: Arc::new(MemoryStore::with_clock(Arc::new(hands.passed.clone()))),
@@ -133,19 +129,15 @@ impl Scene {
 
     async fn run(&self, stopped: watch::Receiver<bool>) -> RunOutcome {
         let store = Store::new(self.memory.clone(), self.postings.clone());
-        let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
-        let intake = take_in(&*store.postings, &postings).await.unwrap();
         let mut environment = Environment::default().with_jitter(Half);
         environment.clock = self.hands.clone();
         let options = RunOptions {
             parallelism: self.parallelism,
             environment,
             timer: Arc::new(ManualTimer(self.hands.clone())),
-            ..RunOptions::new(env!("CARGO_BIN_EXE_turing"))
+            ..options()
         };
-        let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await.unwrap()
+        self.workspace.run_within(&store, options, stopped, &mut Quiet).await.unwrap()
     }
 
     /// One process, to the end of the run.
@@ -227,7 +219,8 @@ impl Scene {
         }
         let slept = self.hands.slept();
         // one may come due anew after each restart; one that breaks off makes way for that
-        let postings = fs::read_to_string(self.folder.path().join("postings.jsonl")).unwrap();
+        let postings =
+            fs::read_to_string(self.workspace.path().join("postings/all.jsonl")).unwrap();
         let anew = self.restarts() * (postings.lines().count() + 1);
         let (waits, reasons) = (slept.len(), repeats + calls + anew);
         assert!(waits <= reasons, "{told}: {waits} waits for {reasons} reasons: {slept:?}");

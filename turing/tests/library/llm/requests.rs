@@ -5,28 +5,28 @@ use serde_json::json;
 
 use super::server::*;
 
-/// An actor with everything that a definition can say.
-fn full(actor: Llm) -> Llm {
-    Llm {
-        system: Some("You are terse.".into()),
-        temperature: Some(0.2),
-        seed: Some(-7),
-        max_tokens: Some(128),
-        ..actor
-    }
-}
-
 async fn asked(server: &mut Server, actor: Llm) -> Request {
     completed(call_llm(&LlmClient::new(), &call(actor)).await);
     server.request().await
 }
 
+/// The same of an actor with everything that a definition can say, and the server that was asked.
+async fn asked_in_full(protocol: LlmProtocol) -> (Server, Request) {
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = Llm {
+        system: Some("You are terse.".into()),
+        temperature: Some(0.2),
+        seed: Some(-7),
+        max_tokens: Some(128),
+        ..server.actor(protocol)
+    };
+    let request = asked(&mut server, actor).await;
+    (server, request)
+}
+
 #[tokio::test]
 async fn generate_is_asked_with_prompt_system_and_options() {
-    let protocol = LlmProtocol::OllamaGenerate;
-    let mut server = Server::start(Reply::text(protocol, "fine")).await;
-    let actor = full(server.actor(protocol));
-    let request = asked(&mut server, actor).await;
+    let (server, request) = asked_in_full(LlmProtocol::OllamaGenerate).await;
     assert_eq!(request.line, "POST /api/generate HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["accept-encoding"], "identity");
@@ -45,10 +45,7 @@ async fn generate_is_asked_with_prompt_system_and_options() {
 
 #[tokio::test]
 async fn chat_is_asked_with_messages_and_options() {
-    let protocol = LlmProtocol::OllamaChat;
-    let mut server = Server::start(Reply::text(protocol, "fine")).await;
-    let actor = full(server.actor(protocol));
-    let request = asked(&mut server, actor).await;
+    let (_server, request) = asked_in_full(LlmProtocol::OllamaChat).await;
     assert_eq!(request.line, "POST /api/chat HTTP/1.1");
     assert_eq!(
         request.body,
@@ -66,10 +63,7 @@ async fn chat_is_asked_with_messages_and_options() {
 
 #[tokio::test]
 async fn completions_are_asked_with_messages_and_plain_settings() {
-    let protocol = LlmProtocol::OpenaiChat;
-    let mut server = Server::start(Reply::text(protocol, "fine")).await;
-    let actor = full(server.actor(protocol));
-    let request = asked(&mut server, actor).await;
+    let (_server, request) = asked_in_full(LlmProtocol::OpenaiChat).await;
     assert_eq!(request.line, "POST /v1/chat/completions HTTP/1.1");
     assert_eq!(
         request.body,
