@@ -7,7 +7,8 @@ use es_core::event::Payload;
 use es_core::execution::{Snapshotted, StreamVersion};
 use es_core::{ExpectedVersion, Repository, Store};
 use es_memory::MemoryStore;
-use es_pgtest::{Server, TestDatabase};
+use es_pgtest::{Proxy, Server, TestDatabase};
+use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{Migrations, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
@@ -54,12 +55,17 @@ impl Backend {
                 let store = SqliteStore::open(config).await.expect("a store can be made there");
                 Opened::of(store.clone(), Kept::Sqlite(store, folder))
             }
-            Self::Postgres => Box::pin(on_postgres()).await,
+            Self::Postgres => {
+                let database = Box::pin(database()).await;
+                let options = database.options();
+                Box::pin(on_postgres(database, options)).await
+            }
         }
     }
 }
 
-async fn on_postgres() -> Opened {
+/// A new database for a store, on a server of its own.
+async fn database() -> TestDatabase {
     let safe = [("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
     // starting it blocks a thread for seconds
     let server = spawn_blocking(move || Server::private(&safe)).await.expect("a server starts");
@@ -67,7 +73,12 @@ async fn on_postgres() -> Opened {
     let config = PostgresConfig::new(database.options());
     let migrated = Migrations::of_store(config.names()).apply(&config).await;
     migrated.expect("the database is new");
-    let store = PostgresStore::open(config).await.expect("it holds a store");
+    database
+}
+
+async fn on_postgres(database: TestDatabase, options: PgConnectOptions) -> Opened {
+    let store = PostgresStore::open(PostgresConfig::new(options)).await;
+    let store = store.expect("the database holds a store");
     Opened::of(store.clone(), Kept::Postgres(store, database))
 }
 
@@ -102,6 +113,15 @@ enum Kept {
 impl Opened {
     fn of(store: impl Into<Store>, kept: Kept) -> Self {
         Self { store: store.into(), kept }
+    }
+
+    /// A new, empty store as [`Backend::Postgres`] is one, behind a proxy that counts what goes to the
+    /// server, and takes time for it.
+    pub async fn behind_proxy() -> (Self, Proxy) {
+        let database = Box::pin(database()).await;
+        let proxy = Proxy::start(database.server()).await;
+        let options = proxy.options(database.name());
+        (Box::pin(on_postgres(database, options)).await, proxy)
     }
 
     /// Ends the store's threads or connections, and removes its file or server, so that the next bench

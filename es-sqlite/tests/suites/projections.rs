@@ -2,10 +2,12 @@
 
 #[path = "../../../es-testing/tests/support/crash.rs"]
 mod crash;
+#[path = "../../../es-testing/tests/support/reactors/mod.rs"]
+mod reactors;
 #[path = "../../../es-testing/tests/suites/projections/saboteur/mod.rs"]
 mod saboteur;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -98,28 +100,46 @@ async fn every_scenario_of_sql_catches_a_saboteur() {
 }
 
 /// Names the file to this program, when it runs as a child that is killed.
-const CHILD: &str = "ES_SQLITE_PROJECTOR";
+const CHILD: &str = "ES_SQLITE_CHILD";
+
+/// Starts a test of this program as a child that opens this file.
+fn child(path: &Path, test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, path);
+    command
+}
+
+/// A store in a file, whose time is the system's, as that of children is.
+async fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(SqliteConfig::new(path).synchronous(Synchronous::Off)).await.unwrap()
+}
 
 /// What the child does; nothing unless it was started by the campaign.
 #[tokio::test]
 async fn projector_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
-    let store = SqliteStore::open(config).await.unwrap();
-    crash::project_until_killed(store).await;
+    crash::project_until_killed(open(path.as_ref()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn projector_kills_campaign() {
-    let fixture = sqlite().await;
-    // the child's time is the system's
-    let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
-    let store = SqliteStore::open(config).await.unwrap();
-    let child = || {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "projections::projector_that_is_killed", "--nocapture"]);
-        command.env(CHILD, fixture.path());
-        command
-    };
-    crash::campaign(store, child).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let child = || child(&path, "projections::projector_that_is_killed");
+    crash::campaign(open(&path).await, child).await;
+}
+
+/// What the child of the campaign of reactions does; nothing unless it was started by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reactor_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    reactors::react_until_killed(open(path.as_ref()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reactor_kills_campaign() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let child = || child(&path, "projections::reactor_that_is_killed");
+    reactors::campaign(open(&path).await, child).await;
 }
