@@ -15,7 +15,7 @@ use crate::support::sessions::execute;
 use crate::support::{database, events, exactly, key, open, to};
 
 /// A store behind a proxy that counts; it tells nobody of its appends, which would be counted, too.
-async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
+pub(crate) async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
     let database = database(IdType::Text).await;
     let proxy = Proxy::start(Server::shared()).await;
     let config = PostgresConfig::new(proxy.options(database.name()))

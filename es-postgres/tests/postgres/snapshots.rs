@@ -5,11 +5,11 @@ use std::sync::Arc;
 use es_core::backend::{PageLimit, SnapshotStore};
 use es_core::execution::{Snapshotted, StreamVersion};
 use es_core::{Aggregate, Event, Repository, Store};
-use es_pgtest::{Proxy, Server};
+use es_postgres::IdType;
 use es_postgres::sqlx::Connection;
-use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use serde::{Deserialize, Serialize};
 
+use crate::round_trips::counted;
 use crate::support::sessions::{execute, session};
 use crate::support::waiting::until;
 use crate::support::{database, open, value};
@@ -55,13 +55,8 @@ async fn read_meter(meters: &Repository<Meter>, times: u64) {
 
 #[tokio::test]
 async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewhere() {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name()))
-        .notifications(false)
-        .writers(1)
-        .readers(1);
-    let store = Arc::new(PostgresStore::open(config).await.unwrap());
+    let (_database, proxy, store) = counted().await;
+    let store = Arc::new(store);
     let within = meters(store.clone(), 10);
     read_meter(&within, 25).await;
     within.flush_snapshots().await;

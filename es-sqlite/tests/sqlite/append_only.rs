@@ -230,15 +230,10 @@ async fn the_specifications_query_in_time_finds_what_was_recorded_until_then() {
     append_one(&store, "posting/12345", event("before")).await;
     clock.step(std::time::Duration::from_secs(2));
     append_one(&store, "posting/12345", event("after")).await;
-    let found: i64 = folder
-        .connection()
-        .query_row(
-            "SELECT count(*) FROM execution_events
+    let found: i64 = folder.value(
+        "SELECT count(*) FROM execution_events
              WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    );
     assert_eq!(found, 1);
 }
 

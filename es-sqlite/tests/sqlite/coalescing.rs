@@ -240,14 +240,11 @@ async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
     let store = folder.store().await;
     let used = event("used");
     append_one(&store, "posting/used", used.clone()).await;
-    folder
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
+    folder.run(
+        "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
              WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
              BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
-        )
-        .unwrap();
+    );
     let blocked = Blocked::new(&store).await;
     let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;
     let seen = AppendRequest::to(stream("posting/2"), ExpectedVersion::Any, vec![used.clone()]);
@@ -273,7 +270,7 @@ async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
     let store = folder.store().await;
     // with a trigger appends are written by the connection that has the bound
     let trigger = "CREATE TRIGGER t AFTER INSERT ON execution_events BEGIN SELECT 1; END";
-    folder.connection().execute_batch(trigger).unwrap();
+    folder.run(trigger);
     store
         .write(|tx| {
             // SQLite's own bound, so that no disk must be filled

@@ -6,14 +6,6 @@ use es_testing::scenes::imported::{Order, events, history};
 
 use crate::support::Folder;
 
-/// The answers of a query for text.
-fn texts(folder: &Folder, query: &str) -> Vec<String> {
-    let connection = folder.connection();
-    let mut statement = connection.prepare(query).unwrap();
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.collect::<Result<_, _>>().unwrap()
-}
-
 #[tokio::test]
 async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_then() {
     let folder = Folder::new();
@@ -23,8 +15,7 @@ async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_the
     assert_eq!(version, StreamVersion::new(3));
 
     let stored = || {
-        texts(
-            &folder,
+        folder.values::<String>(
             "SELECT concat_ws('|', event_id, aggregate_type, aggregate_id, aggregate_version, event_type,
                  created_at, event_data, metadata ->> 'correlation_id', metadata ->> 'event_version')
              FROM execution_events ORDER BY position",
@@ -39,7 +30,7 @@ async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_the
     ];
     assert_eq!(stored(), expected);
     let keys = "SELECT idempotency_key FROM idempotency_keys ORDER BY first_position";
-    assert_eq!(texts(&folder, keys), ["import/1", "import/2"]);
+    assert_eq!(folder.values::<String>(keys), ["import/1", "import/2"]);
 
     // in a program that is started again, it is there already
     let again = Repository::<Order>::new(folder.store().await);
@@ -55,7 +46,7 @@ async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_the
                  json_remove(metadata, '$.correlation_id'))
              FROM execution_events WHERE aggregate_id = '{id}' ORDER BY position"
         );
-        texts(&folder, &query)
+        folder.values::<String>(&query)
     };
     assert_eq!(of("o-1").len(), 3);
     assert_eq!(of("o-1"), of("o-2"));

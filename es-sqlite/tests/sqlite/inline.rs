@@ -123,19 +123,13 @@ async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
             store.keep_inline(Definition::table::<Count>()).await.unwrap();
             let first = request(&["account/1"], "paid").with_key(key("first"));
             store.append(first).await.unwrap();
-            folder
-                .connection()
-                .execute_batch(&format!(
-                    "CREATE TABLE noted (n);
-                     CREATE TRIGGER note AFTER {change} ON {table} BEGIN INSERT INTO noted VALUES (1); END"
-                ))
-                .unwrap();
+            folder.run(&format!(
+                "CREATE TABLE noted (n);
+                 CREATE TRIGGER note AFTER {change} ON {table} BEGIN INSERT INTO noted VALUES (1); END"
+            ));
             let second = request(&["account/1", "account/2"], "paid").with_key(key("second"));
             store.append(second).await.unwrap();
-            let noted: i64 = folder
-                .connection()
-                .query_row("SELECT count(*) FROM noted", [], |row| row.get(0))
-                .unwrap();
+            let noted: i64 = folder.value("SELECT count(*) FROM noted");
             let is_inserted = change == "INSERT";
             let is_expected = match table {
                 "execution_events" | "idempotency_keys" => is_inserted,

@@ -20,7 +20,7 @@ pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
 
 fn count(folder: &Folder, table: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM {table}");
-    folder.connection().query_row(&statement, [], |row| row.get(0)).unwrap()
+    folder.value(&statement)
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ async fn is_whole(store: &SqliteStore, folder: &Folder, events: usize, what: &st
     }
     assert_eq!(found, events, "{what}");
     let check = "PRAGMA integrity_check";
-    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    let check: String = folder.value(check);
     assert_eq!(check, "ok", "{what}");
 }
 
@@ -254,7 +254,7 @@ async fn a_store_with_an_odd_value_that_somebody_has_shrunk_goes_on() {
     }
     assert!(fs::metadata(folder.path()).unwrap().len() < 500_000, "it is shorter");
     let check = "PRAGMA quick_check(1)";
-    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    let check: String = folder.value(check);
     assert!(check.starts_with("CHECK constraint failed"), "{check}");
 }
 
@@ -266,7 +266,7 @@ async fn nothing_is_acknowledged_after_another_database_was_copied_over_an_open_
         for _ in 0..20 {
             append_one(&store, "posting/1", event("x")).await;
         }
-        folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        folder.run("PRAGMA wal_checkpoint(TRUNCATE)");
         append_one(&store, "posting/1", event("x")).await;
         let other = folder.path().with_extension("other");
         let connection = rusqlite::Connection::open(&other).unwrap();

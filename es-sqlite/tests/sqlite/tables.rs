@@ -11,12 +11,7 @@ use crate::support::Folder;
 
 /// What queries answer, a number a row.
 fn numbers(folder: &Folder) -> impl AsyncFn(&str) -> Vec<Option<i64>> {
-    async |query: &str| {
-        let connection = folder.connection();
-        let mut statement = connection.prepare(query).unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.map(Result::unwrap).collect()
-    }
+    async |query: &str| folder.values(query)
 }
 
 #[tokio::test]
@@ -60,7 +55,7 @@ async fn what_takes_longer_is_removed_with_renewals() {
     catch_up(&store).await;
     let left = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
         INSERT INTO open_orders_models (generation, id, cents) SELECT 999, 'o-' || n, n FROM n";
-    folder.connection().execute_batch(left).unwrap();
+    folder.run(left);
     let left = [1_500, 500, 0, 0];
     tables::what_takes_longer_is_removed_with_renewals(&store, numbers(&folder), left).await;
 }
@@ -82,15 +77,15 @@ async fn what_the_file_is_to_blame_for_is_no_poison() {
         CREATE TRIGGER count_orders AFTER INSERT ON open_orders_models BEGIN
             INSERT INTO counted VALUES (NULL);
         END";
-    folder.connection().execute_batch(full).unwrap();
+    folder.run(full);
     let batch = changing(vec![placing("o-1")]);
     assert_eq!(failed(store.commit(&lease, &batch).await).kind(), StoreErrorKind::Full);
     assert!(all(&store).await.is_empty());
-    folder.connection().execute_batch("DROP TRIGGER count_orders").unwrap();
+    folder.run("DROP TRIGGER count_orders");
     store.commit(&lease, &batch).await.unwrap();
     assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
     // nor is it for a table that somebody has dropped, which the next claim makes
-    folder.connection().execute_batch("DROP TABLE open_orders_models").unwrap();
+    folder.run("DROP TABLE open_orders_models");
     assert_eq!(failed(store.commit(&lease, &batch).await).kind(), StoreErrorKind::NotAStore);
     let lease = claimed(&store).await;
     store.commit(&lease, &batch).await.unwrap();
@@ -101,9 +96,9 @@ async fn what_the_file_is_to_blame_for_is_no_poison() {
 async fn a_claim_makes_what_is_missing_and_nothing_else() {
     let folder = Folder::new();
     let store = folder.store().await;
-    let schema = async || numbers(&folder)("PRAGMA schema_version").await;
+    let schema = async || folder.value::<i64>("PRAGMA schema_version");
     tables::a_claim_makes_what_is_missing_and_nothing_else(&store, schema).await;
-    assert_eq!(numbers(&folder)("SELECT count(lines) FROM open_orders").await, [Some(0)]);
+    assert_eq!(folder.value::<i64>("SELECT count(lines) FROM open_orders"), 0);
 }
 
 #[tokio::test]
