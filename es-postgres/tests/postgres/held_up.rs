@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::support::sessions::{execute, insert, pid, session};
 use crate::support::waiting::{soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, empty_store, run, to, value};
 
 const CALLERS: usize = 200;
 
@@ -161,8 +161,7 @@ async fn who_holds_what_a_statement_waits_for_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_of_snapshots_holds_up_no_reader() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let appended = store.append(to("account/a")).await.unwrap();
     let page = store.read_stream(&ReadStream::new("account/a".parse().unwrap())).await.unwrap();
     let newest = &page.events[0];
@@ -193,8 +192,8 @@ async fn a_locked_table_of_snapshots_holds_up_no_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_up_is_written_when_the_stream_is_free() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     let mut others = session(&database).await;
     let mut transaction = others.begin().await.unwrap();
     store.append_in(&mut transaction, to("account/7")).await.unwrap();

@@ -15,7 +15,7 @@ use es_postgres::sqlx::{self, ConnectOptions};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::notes::{Note, noting};
-use crate::support::{database, open, value};
+use crate::support::{database, empty_store, open, value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -149,8 +149,7 @@ async fn a_commit_of_another_process_ends_a_wait() {
 
 #[tokio::test]
 async fn closing_ends_the_wait_for_a_projection() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (_database, store) = empty_store().await;
     let waiting = store.clone();
     let waiter =
         tokio::spawn(async move { waiting.wait_reached("mail", Position::from_sequence(1)).await });
@@ -163,8 +162,7 @@ async fn closing_ends_the_wait_for_a_projection() {
 
 #[tokio::test]
 async fn slices_are_committed_beside_one_another() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let shadow = claim(Slot::Shadow, 2).slices(2);
     let lease = store.acquire(&shadow).await.unwrap();
     // somebody is in the middle of a commit of the first slice
@@ -179,8 +177,7 @@ async fn slices_are_committed_beside_one_another() {
 
 #[tokio::test]
 async fn who_wants_the_lease_waits_for_a_commit_that_is_under_way() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut expired = claim(Slot::Active, 1);
     expired.time_to_live = Duration::ZERO;
     let lease = store.acquire(&expired).await.unwrap();

@@ -14,21 +14,15 @@ use es_testing::scenes::orders::OrderEvent::*;
 use es_testing::scenes::orders::*;
 use es_testing::scenes::tables;
 
-use crate::support::{database, open, run, told, value};
+use crate::support::{database, empty_store, open, run, told, value};
 
 mod held;
 mod names;
 mod rights;
 mod values;
 
-async fn empty() -> (TestDatabase, PostgresStore) {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
-    (database, store)
-}
-
 async fn with_orders() -> (TestDatabase, PostgresStore) {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     place_orders(&store).await;
     (database, store)
 }
@@ -44,13 +38,13 @@ fn numbers(database: &TestDatabase) -> impl AsyncFn(&str) -> Vec<Option<i64>> {
 
 #[tokio::test]
 async fn rows_are_read_by_type_and_by_any_sql() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     tables::rows_are_read_by_type_and_by_any_sql(&store, numbers(&database)).await;
 }
 
 #[tokio::test]
 async fn a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     let numbers = numbers(&database);
     tables::a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing(&store, numbers).await;
 }
@@ -83,7 +77,7 @@ async fn what_takes_longer_is_removed_with_renewals() {
 
 #[tokio::test]
 async fn a_refused_change_writes_nothing() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     let table = &OpenOrder::SCHEMA;
     let values = order("o-1", "anna", 1).into_values();
     let text = vec![SqlValue::Text("a".to_owned())];
@@ -116,7 +110,7 @@ async fn a_refused_change_writes_nothing() {
 
 #[tokio::test]
 async fn a_claim_makes_what_is_missing_and_nothing_else() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     // each statement that makes or changes something writes these anew
     let made = async || {
         let text = "SELECT string_agg(c.relname || c.xmin::text, ',' ORDER BY c.relname)
@@ -150,7 +144,7 @@ async fn who_claims_at_once_makes_them_once() {
 
 #[tokio::test]
 async fn tables_are_kept_within_the_append() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     tables::tables_are_kept_within_the_append(&store, numbers(&database)).await;
     // a switch goes on inline
     Rebuild::table::<OpenOrder>(store.clone()).run().await.unwrap();

@@ -71,6 +71,13 @@ pub(crate) async fn open(database: &TestDatabase) -> PostgresStore {
     PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap()
 }
 
+/// A fresh database with an empty store, and the store.
+pub(crate) async fn empty_store() -> (TestDatabase, PostgresStore) {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    (database, store)
+}
+
 /// An event with some content.
 pub(crate) fn event() -> NewEvent {
     let payload = Payload::parse(r#"{"output":"Berlin","status":"SUCCESS"}"#.to_owned()).unwrap();

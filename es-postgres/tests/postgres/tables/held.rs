@@ -84,7 +84,7 @@ async fn a_claim_waits_for_who_migrates() {
 
 #[tokio::test]
 async fn what_the_server_says_tells_whom_to_blame() {
-    let (database, store) = empty().await;
+    let (database, store) = empty_store().await;
     let lease = claimed(&store).await;
     let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN RAISE EXCEPTION 'so it is' USING ERRCODE = TG_ARGV[0]; END $$";

@@ -7,7 +7,7 @@ use super::*;
 /// The same words with values of other types, over one connection.
 #[tokio::test]
 async fn values_of_several_types_in_one_place_are_what_they_are() {
-    let (_database, store) = empty().await;
+    let (_database, store) = empty_store().await;
     let lease = store.acquire(&claim::<Sample>(Slot::Active)).await.unwrap();
     let table = &Sample::SCHEMA;
     let set_to = |value: SqlValue| TableChange::Update {
@@ -29,6 +29,6 @@ async fn values_of_several_types_in_one_place_are_what_they_are() {
 
 #[tokio::test]
 async fn values_come_back_as_they_were() {
-    let (_database, store) = empty().await;
+    let (_database, store) = empty_store().await;
     values::values_come_back_as_they_were(&store).await;
 }
