@@ -13,8 +13,7 @@ const INSERT: &str = "INSERT INTO execution_events
 
 /// A file with the events 1 and 2 of `posting/1`, and a plain connection to it.
 async fn two_events() -> (Folder, es_sqlite::SqliteStore, Connection) {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     append_one(&store, "posting/1", event("two")).await;
     let connection = folder.connection();

@@ -106,8 +106,7 @@ fn a_backup_holds_the_log_of_one_moment_whoever_writes_meanwhile() {
 
 #[tokio::test]
 async fn what_is_in_the_way_of_a_backup_is_named_and_kept() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("x")).await;
     for name in ["backup.db", "backup.db-wal", "backup.db-journal", "backup.db.unfinished"] {
         let there = folder.path().with_file_name(name);
@@ -132,8 +131,7 @@ async fn what_is_in_the_way_of_a_backup_is_named_and_kept() {
 
 #[tokio::test]
 async fn a_backup_has_the_rights_of_its_store() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for mode in [0o600, 0o640, 0o444] {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
         let backup = store.backup_to(to(&folder)).await.unwrap();
@@ -223,8 +221,7 @@ async fn a_store_of_an_older_program_is_copied_as_it_is() {
 
 #[tokio::test]
 async fn a_backup_needs_no_shared_memory() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("x")).await;
     // no file can be made there
     let memory = folder.path().with_file_name("backup.db.unfinished-shm");

@@ -128,8 +128,7 @@ async fn an_empty_file_becomes_a_store() {
 
 #[tokio::test]
 async fn a_truncated_store_is_corrupt_and_not_made_worse() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for number in 0..50 {
         append_one(&store, "posting/1", event(&"x".repeat(1000 + number))).await;
     }
@@ -165,8 +164,7 @@ async fn a_store_without_one_of_its_tables_is_refused() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_named() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let connection = folder.connection();
     connection.pragma_update(None, "ignore_check_constraints", true).unwrap();
     connection
@@ -203,8 +201,7 @@ async fn a_read_only_store_reads_and_follows_but_refuses_to_write() {
 
 #[tokio::test]
 async fn who_only_looks_leaves_no_log_behind() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     store.close().await;
     let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();

@@ -54,8 +54,7 @@ async fn nothing_is_acknowledged_into_a_file_that_was_replaced_or_removed() {
 #[tokio::test]
 async fn a_log_that_went_back_and_on_is_another_one_for_ever() {
     for grown in [0, 5] {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..5 {
             append_one(&store, "posting/1", event("one")).await;
         }
@@ -77,8 +76,7 @@ async fn a_log_that_went_back_and_on_is_another_one_for_ever() {
 
 #[tokio::test]
 async fn a_sequence_behind_the_table_gives_no_position_again() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for _ in 0..5 {
         append_one(&store, "posting/1", event("one")).await;
     }
@@ -115,8 +113,7 @@ async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
         }),
     ];
     for (name, damage) in damages {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for number in 0..5 {
             append_one(&store, "posting/1", event("one")).await;
             if number == 2 {
@@ -138,8 +135,7 @@ async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
 
 #[tokio::test]
 async fn a_shorter_file_that_is_whole_is_no_other_one() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let many = "CREATE TABLE much (text TEXT); INSERT INTO much VALUES (hex(zeroblob(100000)))";
     folder.run(many);
     let checkpoint = "PRAGMA wal_checkpoint(FULL)";
@@ -154,8 +150,7 @@ async fn a_shorter_file_that_is_whole_is_no_other_one() {
 
 #[tokio::test]
 async fn the_end_of_the_positions_is_named_with_the_cure() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     let set = |position: i64| {
         let statement = format!("UPDATE sqlite_sequence SET seq = {position}");

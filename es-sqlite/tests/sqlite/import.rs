@@ -8,8 +8,7 @@ use crate::support::Folder;
 
 #[tokio::test]
 async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_then() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let orders = Repository::<Order>::new(store);
     let version = orders.by_id("o-1").import(history()).await.unwrap();
     assert_eq!(version, StreamVersion::new(3));

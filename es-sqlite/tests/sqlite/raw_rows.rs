@@ -111,8 +111,7 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
 
 #[tokio::test]
 async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
     let connection = folder.connection();
     for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
@@ -153,8 +152,7 @@ fn write_state(connection: &Connection, generation: u64, key: &str, text: &str) 
 
 #[tokio::test]
 async fn whatever_stands_in_a_model_or_a_kept_state_costs_at_most_itself() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
     let mut chance = Rng::with_seed(17);
     let text = |_| match chance.u8(..8) {
@@ -207,8 +205,7 @@ async fn whatever_stands_in_a_model_or_a_kept_state_costs_at_most_itself() {
 
 #[tokio::test]
 async fn a_key_written_by_hand_costs_that_key() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("a")).await;
     append_one(&store, "posting/2", event("b")).await;
     folder.run(
@@ -260,8 +257,7 @@ impl Aggregate for Count {
 #[tokio::test]
 async fn a_stream_with_a_hole_is_not_folded_over_it() {
     for hole in 1..=5_u64 {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..6 {
             append_one(&store, "posting/1", event("one")).await;
         }

@@ -21,6 +21,13 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// A folder with an empty store, and the store.
+    pub(crate) async fn with_store() -> (Self, SqliteStore) {
+        let folder = Self::new();
+        let store = folder.store().await;
+        (folder, store)
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("store.db")
     }

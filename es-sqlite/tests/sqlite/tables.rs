@@ -16,8 +16,7 @@ fn numbers(folder: &Folder) -> impl AsyncFn(&str) -> Vec<Option<i64>> {
 
 #[tokio::test]
 async fn rows_are_read_by_type_and_by_any_sql() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     tables::rows_are_read_by_type_and_by_any_sql(&store, numbers(&folder)).await;
 }
 
@@ -49,8 +48,7 @@ async fn a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing() {
 
 #[tokio::test]
 async fn what_takes_longer_is_removed_with_renewals() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     place_orders(&store).await;
     catch_up(&store).await;
     let left = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
@@ -68,8 +66,7 @@ async fn a_refused_change_writes_nothing() {
 
 #[tokio::test]
 async fn what_the_file_is_to_blame_for_is_no_poison() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let lease = claimed(&store).await;
     // where no number is left SQLite says that the file is full
     let full = "CREATE TABLE counted (number INTEGER PRIMARY KEY AUTOINCREMENT);
@@ -94,8 +91,7 @@ async fn what_the_file_is_to_blame_for_is_no_poison() {
 
 #[tokio::test]
 async fn a_claim_makes_what_is_missing_and_nothing_else() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let schema = async || folder.value::<i64>("PRAGMA schema_version");
     tables::a_claim_makes_what_is_missing_and_nothing_else(&store, schema).await;
     assert_eq!(folder.value::<i64>("SELECT count(lines) FROM open_orders"), 0);
@@ -103,8 +99,7 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
 
 #[tokio::test]
 async fn a_field_that_is_not_there_yet_is_told() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     place_orders(&store).await;
     catch_up(&store).await;
     let read = Table::<WithLines>::new(store.clone()).get("o-1").await;
@@ -113,8 +108,7 @@ async fn a_field_that_is_not_there_yet_is_told() {
 
 #[tokio::test]
 async fn tables_are_kept_within_the_append() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     tables::tables_are_kept_within_the_append(&store, numbers(&folder)).await;
 }
 

@@ -28,8 +28,7 @@ async fn events(store: &SqliteStore) -> usize {
 
 /// A store with the application's table.
 async fn with_table() -> (Folder, SqliteStore) {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     store
         .write(|tx| {
             tx.execute("CREATE TABLE mail (text TEXT NOT NULL CHECK (text <> ''))", [])?;
