@@ -231,7 +231,7 @@ async fn the_specifications_query_in_time_finds_what_was_recorded_until_then() {
     append_one(&store, "posting/12345", event("after")).await;
     let found: i64 = folder.value(
         "SELECT count(*) FROM execution_events
-             WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00'",
+         WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00'",
     );
     assert_eq!(found, 1);
 }

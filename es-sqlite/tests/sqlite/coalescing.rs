@@ -236,8 +236,8 @@ async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
     append_one(&store, "posting/used", used.clone()).await;
     folder.run(
         "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
-             WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
-             BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
+         WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
+         BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
     );
     let blocked = Blocked::new(&store).await;
     let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;

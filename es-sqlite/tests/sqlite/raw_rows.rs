@@ -210,8 +210,8 @@ async fn a_key_written_by_hand_costs_that_key() {
     append_one(&store, "posting/2", event("b")).await;
     folder.run(
         "INSERT INTO idempotency_keys VALUES
-                 ('posting', '1', 'before', -5, 0), ('posting', '1', 'reversed', 2, 1),
-                 ('posting', '1', 'other', 2, 2), ('posting', '1', 'all', 1, 9223372036854775807)",
+             ('posting', '1', 'before', -5, 0), ('posting', '1', 'reversed', 2, 1),
+             ('posting', '1', 'other', 2, 2), ('posting', '1', 'all', 1, 9223372036854775807)",
     );
     let find = async |key: &str| {
         store.find_append(&stream("posting/1"), &IdempotencyKey::new(key).unwrap()).await

@@ -208,7 +208,7 @@ async fn a_trigger_of_the_application_runs_with_every_append_from_its_making_on(
     append_one(&store, "posting/1", event("before")).await;
     folder.run(
         "CREATE TRIGGER mail_each_event AFTER INSERT ON Execution_Events
-             BEGIN INSERT INTO mail VALUES (NEW.event_data ->> 'output'); END",
+         BEGIN INSERT INTO mail VALUES (NEW.event_data ->> 'output'); END",
     );
     append_one(&store, "posting/1", event("after")).await;
     assert_eq!(mails(&store).await, 1);
@@ -251,8 +251,8 @@ async fn a_trigger_that_fails_without_undoing_leaves_nothing_of_a_refused_append
     let (folder, store) = with_table().await;
     folder.run(
         "CREATE TRIGGER refuse_empty AFTER INSERT ON execution_events
-             WHEN NEW.event_data ->> 'output' = ''
-             BEGIN SELECT RAISE(FAIL, 'output is empty'); END",
+         WHEN NEW.event_data ->> 'output' = ''
+         BEGIN SELECT RAISE(FAIL, 'output is empty'); END",
     );
     let empty = || AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("")]);
     let refused = store.append(empty()).await;
@@ -274,12 +274,12 @@ async fn a_trigger_that_appends_between_the_events_of_a_keyed_request_is_refused
     let (folder, store) = with_table().await;
     folder.run(
         "CREATE TRIGGER audit_each AFTER INSERT ON execution_events
-             WHEN NEW.aggregate_type = 'posting'
-             BEGIN
-                 INSERT INTO execution_events
-                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
-                 VALUES ('audit', NEW.event_id, 1, 'audited', '{}');
-             END",
+         WHEN NEW.aggregate_type = 'posting'
+         BEGIN
+             INSERT INTO execution_events
+                 (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('audit', NEW.event_id, 1, 'audited', '{}');
+         END",
     );
     let key = es_core::execution::IdempotencyKey::new("k").unwrap();
     let two = request(ExpectedVersion::Any).with_key(key.clone());
