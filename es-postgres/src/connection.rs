@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 mod holder;
 mod lending;
 
-pub(crate) use holder::{Holder, Wanted};
+pub(crate) use holder::{Failed, Holder, Wanted};
 pub(crate) use lending::{Connections, Rows};
 
 use crate::config::{Patience, PostgresConfig};

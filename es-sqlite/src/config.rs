@@ -157,35 +157,17 @@ impl SqliteConfig {
     }
 }
 
-impl From<&Path> for SqliteConfig {
-    fn from(path: &Path) -> Self {
-        Self::new(path)
-    }
+macro_rules! from_paths {
+    ($($path:ty),*) => {$(
+        impl From<$path> for SqliteConfig {
+            fn from(path: $path) -> Self {
+                Self::new(path)
+            }
+        }
+    )*};
 }
 
-impl From<PathBuf> for SqliteConfig {
-    fn from(path: PathBuf) -> Self {
-        Self::new(path)
-    }
-}
-
-impl From<&PathBuf> for SqliteConfig {
-    fn from(path: &PathBuf) -> Self {
-        Self::new(path)
-    }
-}
-
-impl From<&str> for SqliteConfig {
-    fn from(path: &str) -> Self {
-        Self::new(path)
-    }
-}
-
-impl From<String> for SqliteConfig {
-    fn from(path: String) -> Self {
-        Self::new(path)
-    }
-}
+from_paths!(&Path, PathBuf, &PathBuf, &str, String);
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,9 @@ pub mod projections;
 #[cfg(feature = "backend")]
 pub mod raw_rows;
 #[cfg(feature = "backend")]
+#[doc(hidden)]
+pub mod scenes;
+#[cfg(feature = "backend")]
 pub mod suite;
 
 #[cfg(feature = "backend")]

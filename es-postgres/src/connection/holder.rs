@@ -21,6 +21,18 @@ pub(crate) enum Wanted {
     ToMigrate,
 }
 
+/// Why something that changes tables was not done, and what was wanted then.
+pub(crate) struct Failed<E> {
+    pub(crate) error: E,
+    pub(crate) wanted: Wanted,
+}
+
+impl<E> From<E> for Failed<E> {
+    fn from(error: E) -> Self {
+        Self { error, wanted: Wanted::Alone }
+    }
+}
+
 /// A session that holds a lock on a table.
 #[derive(Debug)]
 pub(crate) struct Holder {

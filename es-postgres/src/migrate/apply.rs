@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{LOOKING, Migrations, one_row};
 use crate::config::{Layout, Patience, PostgresConfig, Session};
-use crate::connection::{Connector, FAREWELL, Wanted};
+use crate::connection::{Connector, FAREWELL, Failed, Wanted};
 use crate::inspect::{check_positions, check_server};
 
 /// How long a step waits for a table that it needs for itself. Whoever comes after it waits with it, also
@@ -17,18 +17,6 @@ use crate::inspect::{check_positions, check_server};
 pub(crate) const MOMENT: Duration = Duration::from_millis(200);
 /// How long it lets them pass.
 pub(crate) const PAUSE: Duration = Duration::from_millis(300);
-
-/// Why steps were not applied, and what was wanted then.
-struct Failed {
-    error: StoreError,
-    wanted: Wanted,
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self { error, wanted: Wanted::Alone }
-    }
-}
 
 impl Migrations {
     /// Applies the steps that the database does not have yet, and answers how many these were.
@@ -83,7 +71,7 @@ impl Migrations {
         connector: &Connector,
         connection: &mut PgConnection,
         layout: &Layout,
-    ) -> Result<usize, Failed> {
+    ) -> Result<usize, Failed<StoreError>> {
         let found = check_server(connector, connection, layout).await?;
         if found.events_oid.is_some() && found.has_plain_positions {
             check_positions(connector, connection, layout).await?;
@@ -133,7 +121,7 @@ impl Migrations {
         Err(StoreError::new(StoreErrorKind::NotAStore, text))
     }
 
-    fn refused(&self, connector: &Connector, error: MigrateError) -> Failed {
+    fn refused(&self, connector: &Connector, error: MigrateError) -> Failed<StoreError> {
         let wanted = match &error {
             MigrateError::ExecuteMigration(..) => Wanted::Alone,
             _ => Wanted::ToMigrate,

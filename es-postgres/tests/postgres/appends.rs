@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::support::sessions::{execute, pid, session};
 use crate::support::waiting::{soon, until};
-use crate::support::{database, event, events, exactly, key, layout, open, run, to, told, value};
+use crate::support::{
+    database, empty_store, event, events, exactly, key, layout, open, run, to, told, value,
+};
 
 #[tokio::test]
 async fn an_applications_rows_and_events_are_written_together_or_not_at_all() {
@@ -72,8 +74,7 @@ async fn a_lost_race_does_not_end_the_applications_transaction() {
 
 #[tokio::test]
 async fn a_race_with_the_same_request_is_a_repeat_whichever_race_it_is() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut faster = session(&database).await;
     execute(&mut faster, "BEGIN").await;
     store.append_in(&mut faster, to("account/a")).await.unwrap();

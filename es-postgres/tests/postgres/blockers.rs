@@ -12,7 +12,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, insert, pid, positions_after, session};
 use crate::support::waiting::until;
-use crate::support::{database, open, run, to};
+use crate::support::{database, empty_store, open, run, to};
 
 /// A session that says what it is, with an open transaction that has inserted an event.
 async fn holding(database: &TestDatabase, application: &str) -> PgConnection {
@@ -29,8 +29,7 @@ async fn blocker(store: &PostgresStore) -> Option<Blocker> {
 
 #[tokio::test]
 async fn the_session_that_has_held_the_log_back_for_longest_is_named() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     assert_eq!(positions_after(&store, 0).await, [0; 0]);
     let mut slow = holding(&database, "importer").await;
     assert_eq!(blocker(&store).await, None, "nothing was committed behind it");
@@ -84,8 +83,7 @@ async fn a_role_that_is_told_nothing_of_others_still_names_the_session() {
 
 #[tokio::test]
 async fn a_prepared_transaction_is_named_by_its_name() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     assert_eq!(positions_after(&store, 0).await, [0; 0]);
     let mut slow = holding(&database, "importer").await;
     execute(&mut slow, "SAVEPOINT a").await;
@@ -107,8 +105,7 @@ fn counted() -> Definition {
 
 #[tokio::test]
 async fn the_health_of_a_runner_says_who_blocks_it() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let runner = Runner::new(store.clone()).definition(counted());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());

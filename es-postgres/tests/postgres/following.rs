@@ -7,7 +7,7 @@ use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions, Connection, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
-use crate::support::{database, database_on, open, run, to, value};
+use crate::support::{database, database_on, empty_store, open, run, to, value};
 
 async fn step(connection: &mut PgConnection, statement: &'static str) {
     sqlx::raw_sql(statement).execute(connection).await.unwrap();
@@ -22,8 +22,7 @@ async fn shown(store: &PostgresStore) -> Vec<String> {
 
 #[tokio::test]
 async fn an_open_transaction_holds_back_what_stands_behind_it_and_nothing_else() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.append(to("account/before")).await.unwrap();
     assert_eq!(shown(&store).await, ["before"]);
     for (end, shows) in [("COMMIT", true), ("ROLLBACK", false), ("", false)] {
@@ -111,8 +110,7 @@ async fn another_store_is_told_of_appends_without_polling() {
 
 #[tokio::test]
 async fn raw_sql_is_noticed_by_polling() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { store.wait_past(Position::START).await }

@@ -7,12 +7,11 @@ use es_postgres::IdType;
 
 use crate::support::sessions::{execute, insert, past, positions_after, session};
 use crate::support::waiting::{is_pending, soon};
-use crate::support::{database, events, open, run, to};
+use crate::support::{database, empty_store, events, open, run, to};
 
 #[tokio::test]
 async fn each_of_several_open_transactions_holds_back_only_what_it_may_precede() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let (mut a, mut b) = (session(&database).await, session(&database).await);
     let mut other = session(&database).await;
     assert_eq!(positions_after(&store, 0).await, [0; 0]);
@@ -32,8 +31,7 @@ async fn each_of_several_open_transactions_holds_back_only_what_it_may_precede()
 
 #[tokio::test]
 async fn writers_that_overlap_without_end_do_not_stop_the_log() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut other = session(&database).await;
     let mut slow = session(&database).await;
     execute(&mut slow, "BEGIN").await;
@@ -58,8 +56,7 @@ async fn writers_that_overlap_without_end_do_not_stop_the_log() {
 
 #[tokio::test]
 async fn a_savepoint_that_was_rolled_back_holds_back_nothing() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let (mut slow, mut fast) = (session(&database).await, session(&database).await);
     assert_eq!(positions_after(&store, 0).await, [0; 0]);
     execute(&mut slow, "BEGIN; CREATE TABLE mail (text TEXT); SAVEPOINT a").await;
@@ -78,8 +75,7 @@ async fn a_savepoint_that_was_rolled_back_holds_back_nothing() {
 
 #[tokio::test]
 async fn what_is_refused_within_a_transaction_holds_back_nothing() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.append(to("account/a")).await.unwrap();
     let mut slow = session(&database).await;
     execute(&mut slow, "BEGIN").await;
@@ -123,8 +119,7 @@ async fn transactions_that_write_nothing_here_hold_back_nothing() {
 #[tokio::test]
 async fn a_prepared_transaction_holds_back_until_it_is_decided() {
     for (end, expected) in [("COMMIT", vec![4, 5]), ("ROLLBACK", vec![5])] {
-        let database = database(IdType::Text).await;
-        let store = open(&database).await;
+        let (database, store) = empty_store().await;
         for _ in 0..3 {
             store.append(to("account/before")).await.unwrap();
         }

@@ -8,16 +8,21 @@ use es_core::backend::{
     StoreErrorKind, StreamId,
 };
 use es_core::execution::StreamVersion;
-use es_pgtest::{Proxy, Server, TestDatabase};
+use es_pgtest::{Proxy, TestDatabase};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
 
 use crate::support::sessions::{execute, insert, pid, session};
 use crate::support::waiting::{soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, empty_store, proxied, run, to, value};
 
 const CALLERS: usize = 200;
+
+/// A store that writes with one connection, behind a proxy that counts.
+async fn with_one_writer() -> (TestDatabase, Proxy, PostgresStore) {
+    proxied(|config| config.notifications(false).writers(1)).await
+}
 
 /// Appends to `account/0` and so on at once; answers how each ended and how long it took.
 async fn at_once(store: &PostgresStore) -> Vec<(Result<(), AppendError>, Duration)> {
@@ -161,8 +166,7 @@ async fn who_holds_what_a_statement_waits_for_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_of_snapshots_holds_up_no_reader() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let appended = store.append(to("account/a")).await.unwrap();
     let page = store.read_stream(&ReadStream::new("account/a".parse().unwrap())).await.unwrap();
     let newest = &page.events[0];
@@ -193,8 +197,8 @@ async fn a_locked_table_of_snapshots_holds_up_no_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_up_is_written_when_the_stream_is_free() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     let mut others = session(&database).await;
     let mut transaction = others.begin().await.unwrap();
     store.append_in(&mut transaction, to("account/7")).await.unwrap();
@@ -221,7 +225,7 @@ async fn what_is_held_up_is_written_when_the_stream_is_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_refused_request_costs_few_statements() {
-    let database = database(IdType::Text).await;
+    let (database, proxy, store) = with_one_writer().await;
     run(
         &database,
         "CREATE FUNCTION refuse_some() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -234,10 +238,6 @@ async fn one_refused_request_costs_few_statements() {
          FOR EACH ROW EXECUTE FUNCTION refuse_some();",
     )
     .await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config =
-        PostgresConfig::new(proxy.options(database.name())).notifications(false).writers(1);
-    let store = PostgresStore::open(config).await.unwrap();
     store.append(to("account/first")).await.unwrap();
     proxy.reset();
     let answers = at_once(&store).await;
@@ -253,11 +253,7 @@ async fn one_refused_request_costs_few_statements() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_waits_for_few_of_those_that_are_held_up() {
     const HELD: usize = 500;
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config =
-        PostgresConfig::new(proxy.options(database.name())).notifications(false).writers(1);
-    let store = PostgresStore::open(config).await.unwrap();
+    let (database, proxy, store) = with_one_writer().await;
     store.append(to("account/first")).await.unwrap();
     let mut others = session(&database).await;
     execute(&mut others, "BEGIN").await;

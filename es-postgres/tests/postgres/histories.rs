@@ -11,7 +11,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 
 use crate::support::sessions::{execute, insert, log_after, past, positions_after, session};
 use crate::support::waiting::{soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, empty_store, open, run, to, value};
 
 /// Appends by one store, one event each.
 pub(crate) async fn grow(store: &PostgresStore, events: usize) {
@@ -71,8 +71,7 @@ async fn a_log_that_went_back_and_has_grown_since_is_noticed_for_good() {
 /// Who only appends has never looked, and may have nothing but a new connection to notice it by.
 #[tokio::test]
 async fn nothing_is_written_into_another_history_after_a_lost_connection() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     grow(&store, 10).await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -132,8 +131,7 @@ async fn who_waits_is_told_that_the_log_is_another() {
 
 #[tokio::test]
 async fn a_page_far_from_the_end_answers_no_place_that_is_not_there() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     grow(&store, 40).await;
     assert_eq!(positions_after(&store, 0).await.len(), 40);
     restore(&database, 12).await;
@@ -152,8 +150,7 @@ async fn a_page_far_from_the_end_answers_no_place_that_is_not_there() {
 
 #[tokio::test]
 async fn a_sequence_that_was_set_back_is_noticed_by_those_who_follow() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     grow(&store, 9).await;
     // a gap, which the sequence could fill later
     let mut session = session(&database).await;
@@ -173,8 +170,7 @@ async fn a_sequence_that_was_set_back_is_noticed_by_those_who_follow() {
 #[tokio::test]
 async fn a_watermark_that_was_written_by_hand_blinds_nobody() {
     for lie in [9_000_000_000_000_000_i64, 24, 1_000] {
-        let database = database(IdType::Text).await;
-        let store = open(&database).await;
+        let (database, store) = empty_store().await;
         grow(&store, 21).await;
         assert_eq!(positions_after(&store, 0).await.len(), 21);
         let mut slow = session(&database).await;
@@ -244,8 +240,7 @@ async fn nothing_is_skipped_below_what_a_lost_history_had_shown() {
 
 #[tokio::test]
 async fn a_watermark_of_another_history_is_not_believed() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     grow(&store, 100).await;
     assert_eq!(positions_after(&store, 0).await.len(), 100);
     store.close().await;
@@ -317,8 +312,7 @@ async fn the_watermark_passes_no_writer_whoever_raises_it() {
 
 #[tokio::test]
 async fn a_look_costs_the_same_while_a_transaction_inserts_many() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     grow(&store, 3).await;
     assert_eq!(positions_after(&store, 0).await.len(), 3);
     let mut bulk = session(&database).await;

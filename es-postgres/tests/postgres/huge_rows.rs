@@ -9,7 +9,7 @@ use es_core::event::EventFilter;
 use es_core::execution::StreamVersion;
 use es_postgres::IdType;
 
-use crate::support::{database, open, run, to, try_run};
+use crate::support::{database, empty_store, run, to, try_run};
 
 /// Few bytes, of which each number is 131,072 as text.
 fn insert(version: usize, column: &str, numbers: usize) -> String {
@@ -38,8 +38,8 @@ async fn what_no_reader_could_be_sent_is_refused() {
 /// As in a store from before the constraint.
 #[tokio::test]
 async fn an_event_that_cannot_be_sent_costs_only_itself() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     store.append(to("account/huge")).await.unwrap();
     let lawless = "ALTER TABLE execution_events
         DROP CONSTRAINT event_data_has_64_mib_of_text_at_most,

@@ -1,50 +1,11 @@
 //! History of another system, as it stands in the table.
 
-use es_core::event::EventId;
-use es_core::execution::{Imported, StreamVersion};
-use es_core::{Aggregate, Event, Repository};
+use es_core::Repository;
+use es_core::execution::StreamVersion;
 use es_postgres::IdType;
+use es_testing::scenes::imported::{Order, events, history};
 
 use crate::support::{database, open, value};
-
-#[derive(Event, Debug, Clone, PartialEq)]
-enum OrderEvent {
-    OrderPlaced { cents: u64 },
-    OrderPaid,
-    ParcelShipped { carrier: String },
-}
-use OrderEvent::*;
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Order(Vec<OrderEvent>);
-
-impl Aggregate for Order {
-    const TYPE: &'static str = "order";
-    type Id = String;
-    type Event = OrderEvent;
-
-    fn evolve(&mut self, event: &OrderEvent) {
-        self.0.push(event.clone());
-    }
-}
-
-fn events() -> [OrderEvent; 3] {
-    [OrderPlaced { cents: 700 }, OrderPaid, ParcelShipped { carrier: "DHL".to_owned() }]
-}
-
-/// The second and third event are of one time.
-fn history() -> [Imported<OrderEvent>; 3] {
-    let [placed, paid, shipped] = events();
-    let of = |event, time: &str, number: u64| {
-        let id: EventId = format!("0193a1d4-0000-7000-8000-{number:012}").parse().unwrap();
-        Imported::new(event, time.parse().unwrap()).event_id(id)
-    };
-    [
-        of(placed, "2019-03-01T09:30:00.5Z", 1),
-        of(paid, "2019-03-04T15:00:00Z", 2),
-        of(shipped, "2019-03-04T15:00:00Z", 3),
-    ]
-}
 
 #[tokio::test]
 async fn the_row_of_an_imported_event_is_that_of_a_decided_one_but_for_its_time() {

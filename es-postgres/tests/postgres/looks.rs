@@ -4,12 +4,11 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use es_core::backend::{EventStore, Position};
-use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, insert, past, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, open, proxied, run, to, value};
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -56,12 +55,9 @@ async fn a_writer_that_ends_during_a_look_is_looked_for_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_notifications_is_not_a_flood_of_looks() {
     const NOTIFICATIONS: usize = 500;
-    let database = database(IdType::Text).await;
+    let (database, proxy, store) = proxied(|config| config.poll_interval(NEVER)).await;
     let channel: String =
         value(&database, "SELECT 'es_events_' || 'execution_events'::regclass::oid").await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name())).poll_interval(NEVER);
-    let store = PostgresStore::open(config).await.unwrap();
     let mut waiting = pin!(past(&store, 0));
     assert!(is_pending(waiting.as_mut()).await);
     until("it listens and has looked", async || proxy.count('E') >= 3).await;

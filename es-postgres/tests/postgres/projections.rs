@@ -10,12 +10,12 @@ use es_core::backend::{
 };
 use es_core::event::Payload;
 use es_core::projection::{Parked, ParkedState, TableRow};
-use es_pgtest::{Direction, Proxy, Server, TestDatabase};
+use es_pgtest::{Direction, Proxy, TestDatabase};
 use es_postgres::sqlx::{self, ConnectOptions};
-use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use es_postgres::{IdType, PostgresStore};
 
 use crate::notes::{Note, noting};
-use crate::support::{database, open, value};
+use crate::support::{database, empty_store, open, proxied, value};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,18 +36,16 @@ fn rows(from: u64, to: u64, rows: Vec<RowChange>) -> Batch {
 }
 
 /// A store behind a proxy, which it uses for projections with one connection.
-async fn proxied() -> (TestDatabase, Proxy, PostgresStore, Lease) {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name())).notifications(false);
-    let store = PostgresStore::open(config.projectors(1)).await.unwrap();
+async fn leased() -> (TestDatabase, Proxy, PostgresStore, Lease) {
+    let (database, proxy, store) =
+        proxied(|config| config.notifications(false).projectors(1)).await;
     let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
     (database, proxy, store, lease)
 }
 
 #[tokio::test]
 async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
-    let (_database, proxy, store, lease) = proxied().await;
+    let (_database, proxy, store, lease) = leased().await;
     for number in 0..4 {
         let changes = (0..500).map(|key| row(&key.to_string(), number)).collect();
         let mut batch = rows(number, number + 1, changes);
@@ -89,7 +87,7 @@ async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
 
 #[tokio::test]
 async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
-    let (database, proxy, store, _) = proxied().await;
+    let (database, proxy, store, _) = leased().await;
     let claim = claim(Slot::Active, 1).tables([Note::SCHEMA]);
     let lease = store.acquire(&claim).await.unwrap();
     store.commit(&lease, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
@@ -149,8 +147,7 @@ async fn a_commit_of_another_process_ends_a_wait() {
 
 #[tokio::test]
 async fn closing_ends_the_wait_for_a_projection() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (_database, store) = empty_store().await;
     let waiting = store.clone();
     let waiter =
         tokio::spawn(async move { waiting.wait_reached("mail", Position::from_sequence(1)).await });
@@ -163,8 +160,7 @@ async fn closing_ends_the_wait_for_a_projection() {
 
 #[tokio::test]
 async fn slices_are_committed_beside_one_another() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let shadow = claim(Slot::Shadow, 2).slices(2);
     let lease = store.acquire(&shadow).await.unwrap();
     // somebody is in the middle of a commit of the first slice
@@ -179,8 +175,7 @@ async fn slices_are_committed_beside_one_another() {
 
 #[tokio::test]
 async fn who_wants_the_lease_waits_for_a_commit_that_is_under_way() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut expired = claim(Slot::Active, 1);
     expired.time_to_live = Duration::ZERO;
     let lease = store.acquire(&expired).await.unwrap();

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use es_core::backend::{EventStore, ReadStream, StoreErrorKind};
-use es_postgres::IdType;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
 use es_testing::raw_rows;
 use fastrand::Rng;
 
-use crate::support::{database, key, open, run, to};
+use crate::support::{empty_store, key, run, to};
 
 const LAWLESS: &str = "
     ALTER TABLE execution_events
@@ -27,8 +26,8 @@ const LAWLESS: &str = "
 
 #[tokio::test]
 async fn whatever_stands_in_a_row_costs_at_most_itself() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     store.append(to("account/good")).await.unwrap();
     run(&database, LAWLESS).await;
     let mut chance = Rng::with_seed(5);
@@ -89,8 +88,7 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
 
 #[tokio::test]
 async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
         run(
             &database,
@@ -112,8 +110,7 @@ async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
 
 #[tokio::test]
 async fn a_key_written_by_hand_costs_that_key() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let first = store.append(to("account/full")).await.unwrap();
     run(&database, LAWLESS).await;
     for (version, name, size) in

@@ -4,7 +4,7 @@ use es_core::backend::{EventStore, ReadLog, ReadStream, Timestamp};
 use es_postgres::IdType;
 use es_postgres::sqlx::postgres::PgDatabaseError;
 
-use crate::support::{database, open, run, to, try_run, value};
+use crate::support::{database, empty_store, open, run, to, try_run, value};
 
 const COLUMNS: &str =
     "aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata";
@@ -19,8 +19,7 @@ async fn refused(database: &es_pgtest::TestDatabase, statement: &str) -> (String
 
 #[tokio::test]
 async fn nobody_changes_or_removes_an_event() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.append(to("account/a")).await.unwrap();
     let statements = [
         "UPDATE execution_events SET event_type = 'x'",
@@ -40,8 +39,7 @@ async fn nobody_changes_or_removes_an_event() {
 
 #[tokio::test]
 async fn rows_that_could_not_be_read_back_are_refused_by_name() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.append(to("account/a")).await.unwrap();
     let long = "x".repeat(256);
     let table = [

@@ -6,24 +6,17 @@ use es_core::ExpectedVersion;
 use es_core::backend::{
     AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind, Timestamp,
 };
-use es_pgtest::{Proxy, Server, TestDatabase};
+use es_pgtest::{Proxy, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 use tokio::task::JoinSet;
 
 use crate::support::sessions::execute;
-use crate::support::{database, events, exactly, key, open, to};
+use crate::support::{database, events, exactly, key, open, proxied, to};
 
 /// A store behind a proxy that counts; it tells nobody of its appends, which would be counted, too.
-async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name()))
-        .notifications(false)
-        .writers(1)
-        .readers(1);
-    let store = PostgresStore::open(config).await.unwrap();
-    (database, proxy, store)
+pub(crate) async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
+    proxied(|config| config.notifications(false).writers(1).readers(1)).await
 }
 
 async fn round_trips(proxy: &Proxy, what: impl Future<Output = ()>) -> u64 {
@@ -176,10 +169,7 @@ async fn a_page_is_one_round_trip_and_a_look_for_the_end_of_the_log_another() {
 
 #[tokio::test]
 async fn nothing_is_prepared_behind_a_pooling_proxy_and_an_append_is_four_round_trips() {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name())).session(Session::Pooled);
-    let store = PostgresStore::open(config).await.unwrap();
+    let (_database, proxy, store) = proxied(|config| config.session(Session::Pooled)).await;
     store.append(to("account/a")).await.unwrap();
     for _ in 0..3 {
         let append = async {

@@ -2,9 +2,9 @@
 
 use es_core::backend::{AppendError, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgConnectOptions;
-use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
+use es_postgres::{Layout, Migrations, PostgresConfig, PostgresStore};
 
-use crate::support::{database, open, run, to, try_run, value};
+use crate::support::{empty_store, run, to, try_run, value};
 
 const REPAIR: &str = "SELECT setval(pg_get_serial_sequence('\"public\".\"execution_events\"', \
                       'position'), max(position)) FROM \"public\".\"execution_events\"";
@@ -20,8 +20,7 @@ async fn opened(options: PgConnectOptions) -> Result<PostgresStore, StoreError> 
 
 #[tokio::test]
 async fn a_sequence_behind_its_table_is_refused_at_open_and_by_migrating_until_it_is_repaired() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     for _ in 0..20 {
         store.append(to("posting/1")).await.unwrap();
     }
@@ -41,8 +40,7 @@ async fn a_sequence_behind_its_table_is_refused_at_open_and_by_migrating_until_i
 
 #[tokio::test]
 async fn a_position_that_is_taken_is_no_race_but_told_with_what_repairs_it() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     for _ in 0..3 {
         store.append(to("posting/1")).await.unwrap();
     }
@@ -69,8 +67,7 @@ async fn a_position_that_is_taken_is_no_race_but_told_with_what_repairs_it() {
 
 #[tokio::test]
 async fn who_may_only_read_opens_without_a_look_at_the_sequence() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     for _ in 0..3 {
         store.append(to("posting/1")).await.unwrap();
     }
@@ -89,8 +86,7 @@ async fn who_may_only_read_opens_without_a_look_at_the_sequence() {
 /// Whoever writes, and where a gap leaves room for a position: the readers have passed it.
 #[tokio::test]
 async fn nothing_is_acknowledged_where_readers_have_passed() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.append(to("posting/1")).await.unwrap();
     run(&database, "SELECT setval('execution_events_position_seq', 100)").await;
     store.append(to("posting/1")).await.unwrap();
@@ -123,8 +119,7 @@ async fn a_sequence_that_is_told_what_to_draw_next_is_judged_by_that() {
             Some((setval, _)) => format!("{setval} {next}, FALSE)"),
             None => format!("{restart} {next}"),
         };
-        let database = database(IdType::Text).await;
-        let store = open(&database).await;
+        let (database, store) = empty_store().await;
         for _ in 0..3 {
             store.append(to("posting/1")).await.unwrap();
         }
@@ -143,8 +138,7 @@ async fn a_sequence_that_is_told_what_to_draw_next_is_judged_by_that() {
 
 #[tokio::test]
 async fn an_append_beyond_the_last_position_says_that_they_are_used_up() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let most = i64::MAX - 1;
     run(&database, &format!("SELECT setval('execution_events_position_seq', {most})")).await;
     store.append(to("posting/1")).await.unwrap();

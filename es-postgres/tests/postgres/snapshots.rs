@@ -5,14 +5,13 @@ use std::sync::Arc;
 use es_core::backend::{PageLimit, SnapshotStore};
 use es_core::execution::{Snapshotted, StreamVersion};
 use es_core::{Aggregate, Event, Repository, Store};
-use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::Connection;
-use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use serde::{Deserialize, Serialize};
 
+use crate::round_trips::counted;
 use crate::support::sessions::{execute, session};
 use crate::support::waiting::until;
-use crate::support::{database, open, value};
+use crate::support::{empty_store, value};
 
 #[derive(Event)]
 enum MeterEvent {
@@ -55,13 +54,8 @@ async fn read_meter(meters: &Repository<Meter>, times: u64) {
 
 #[tokio::test]
 async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewhere() {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name()))
-        .notifications(false)
-        .writers(1)
-        .readers(1);
-    let store = Arc::new(PostgresStore::open(config).await.unwrap());
+    let (_database, proxy, store) = counted().await;
+    let store = Arc::new(store);
     let within = meters(store.clone(), 10);
     read_meter(&within, 25).await;
     within.flush_snapshots().await;
@@ -94,8 +88,8 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
 
 #[tokio::test]
 async fn saving_that_is_blocked_delays_no_command() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     let meters = meters(store.clone(), 1);
     let mut other = session(&database).await;
     execute(&mut other, "BEGIN; LOCK TABLE execution_events_snapshots IN SHARE MODE").await;
@@ -117,8 +111,8 @@ async fn saving_that_is_blocked_delays_no_command() {
 
 #[tokio::test]
 async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
-    let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
+    let (database, store) = empty_store().await;
+    let store = Arc::new(store);
     let meters = meters(store.clone(), 10);
     read_meter(&meters, 50).await;
     meters.flush_snapshots().await;

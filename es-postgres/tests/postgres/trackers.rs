@@ -4,12 +4,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use es_core::backend::{EventStore, Position, StoreErrorKind};
-use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, insert, log_after, past, positions_after, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, open, proxied, run, to, value};
 
 #[tokio::test]
 async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_nobody() {
@@ -30,12 +29,9 @@ async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_no
 
 #[tokio::test]
 async fn a_tracker_gives_up_a_server_that_has_fallen_silent() {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name()))
-        .connect_timeout(Duration::from_millis(500))
-        .statement_timeout(Duration::from_millis(500));
-    let store = PostgresStore::open(config).await.unwrap();
+    let limit = Duration::from_millis(500);
+    let (database, proxy, store) =
+        proxied(|config| config.connect_timeout(limit).statement_timeout(limit)).await;
     store.append(to("account/a")).await.unwrap();
     assert_eq!(positions_after(&store, 0).await, [1]);
     proxy.black_hole();
@@ -51,10 +47,8 @@ async fn a_tracker_gives_up_a_server_that_has_fallen_silent() {
 
 #[tokio::test]
 async fn a_store_that_nobody_follows_is_not_looked_at() {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name()));
-    let store = PostgresStore::open(config.poll_interval(Duration::from_millis(1))).await.unwrap();
+    let (database, proxy, store) =
+        proxied(|config| config.poll_interval(Duration::from_millis(1))).await;
     store.append(to("account/a")).await.unwrap();
     assert_eq!(positions_after(&store, 0).await, [1]);
     // a waiter that has gone leaves nothing behind

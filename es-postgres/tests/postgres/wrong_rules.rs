@@ -77,6 +77,16 @@ impl Script {
         sqlx::query_scalar(HOLDERS).fetch_one(&mut self.reader).await.unwrap()
     }
 
+    /// The wrong rule reads past what `a` has begun, and the store shows nothing before that is there.
+    async fn end_with_a_passed_over(mut self) {
+        self.read_wrong(i64::MAX).await;
+        self.read_right().await;
+        assert!(self.right.is_empty());
+        step(&mut self.a, "COMMIT").await;
+        self.read_wrong(i64::MAX).await;
+        self.end(&[2]).await;
+    }
+
     /// Both have read to the end: the store saw everything in order, the wrong rule `seen`.
     async fn end(mut self, seen: &[i64]) {
         self.read_right().await;
@@ -116,12 +126,7 @@ async fn overtaken(script: &mut Script) {
 async fn a_cursor_alone_loses_what_commits_late() {
     let mut script = Script::new().await;
     overtaken(&mut script).await;
-    script.read_wrong(i64::MAX).await;
-    script.read_right().await;
-    assert!(script.right.is_empty());
-    step(&mut script.a, "COMMIT").await;
-    script.read_wrong(i64::MAX).await;
-    script.end(&[2]).await;
+    script.end_with_a_passed_over().await;
 }
 
 #[tokio::test]
@@ -309,12 +314,7 @@ async fn a_gap_that_is_passed_over_after_a_while_is_lost() {
     // the writer takes its time, by the reader's clock
     now += Duration::from_secs(6);
     assert!(now - gap_since > PATIENCE);
-    script.read_wrong(i64::MAX).await;
-    script.read_right().await;
-    assert!(script.right.is_empty());
-    step(&mut script.a, "COMMIT").await;
-    script.read_wrong(i64::MAX).await;
-    script.end(&[2]).await;
+    script.end_with_a_passed_over().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use es_core::backend::{AppendRequest, NewEvent};
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::Payload;
 use es_core::execution::{IdempotencyKey, StreamVersion};
-use es_pgtest::{Server, TestDatabase};
+use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore, SnapshotTable};
@@ -69,6 +69,24 @@ pub(crate) async fn database_on(server: &Server, ids: IdType) -> TestDatabase {
 /// A store with ids of any kind in this database.
 pub(crate) async fn open(database: &TestDatabase) -> PostgresStore {
     PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap()
+}
+
+/// A fresh database with an empty store, and the store.
+pub(crate) async fn empty_store() -> (TestDatabase, PostgresStore) {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    (database, store)
+}
+
+/// A fresh database with an empty store, and a store that is led there by a proxy.
+pub(crate) async fn proxied(
+    change: impl FnOnce(PostgresConfig) -> PostgresConfig,
+) -> (TestDatabase, Proxy, PostgresStore) {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = change(PostgresConfig::new(proxy.options(database.name())));
+    let store = PostgresStore::open(config).await.unwrap();
+    (database, proxy, store)
 }
 
 /// An event with some content.

@@ -13,8 +13,7 @@ const INSERT: &str = "INSERT INTO execution_events
 
 /// A file with the events 1 and 2 of `posting/1`, and a plain connection to it.
 async fn two_events() -> (Folder, es_sqlite::SqliteStore, Connection) {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     append_one(&store, "posting/1", event("two")).await;
     let connection = folder.connection();
@@ -230,15 +229,10 @@ async fn the_specifications_query_in_time_finds_what_was_recorded_until_then() {
     append_one(&store, "posting/12345", event("before")).await;
     clock.step(std::time::Duration::from_secs(2));
     append_one(&store, "posting/12345", event("after")).await;
-    let found: i64 = folder
-        .connection()
-        .query_row(
-            "SELECT count(*) FROM execution_events
-             WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let found: i64 = folder.value(
+        "SELECT count(*) FROM execution_events
+         WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00'",
+    );
     assert_eq!(found, 1);
 }
 

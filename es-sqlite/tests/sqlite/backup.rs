@@ -12,6 +12,7 @@ use es_sqlite::rusqlite::Connection;
 use es_sqlite::{BackupError, BackupProgress, SqliteConfig, SqliteStore};
 use es_testing::old_store;
 
+use crate::old_store::restore;
 use crate::support::{Folder, append_one, block_on, event, waits};
 
 fn to(folder: &Folder) -> PathBuf {
@@ -105,8 +106,7 @@ fn a_backup_holds_the_log_of_one_moment_whoever_writes_meanwhile() {
 
 #[tokio::test]
 async fn what_is_in_the_way_of_a_backup_is_named_and_kept() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("x")).await;
     for name in ["backup.db", "backup.db-wal", "backup.db-journal", "backup.db.unfinished"] {
         let there = folder.path().with_file_name(name);
@@ -131,8 +131,7 @@ async fn what_is_in_the_way_of_a_backup_is_named_and_kept() {
 
 #[tokio::test]
 async fn a_backup_has_the_rights_of_its_store() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for mode in [0o600, 0o640, 0o444] {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
         let backup = store.backup_to(to(&folder)).await.unwrap();
@@ -186,16 +185,7 @@ fn a_backup_that_is_given_up_leaves_nothing() {
 #[tokio::test]
 async fn no_backup_is_made_of_a_damaged_store() {
     let folder = Folder::new();
-    let store = folder.store().await;
-    for _ in 0..200 {
-        append_one(&store, "posting/1", event(&"x".repeat(1000))).await;
-    }
-    store.close().await;
-    let mut bytes = fs::read(folder.path()).unwrap();
-    let from = bytes.len() / 2 / 4096 * 4096;
-    bytes[from..from + 4096].fill(0xA5);
-    fs::write(folder.path(), bytes).unwrap();
-    let store = folder.store().await;
+    let store = folder.damaged_store().await;
     let BackupError::Store(error) = store.backup_to(to(&folder)).await.unwrap_err() else {
         panic!("not the store's error");
     };
@@ -209,17 +199,15 @@ async fn no_backup_is_made_of_a_damaged_store() {
 #[tokio::test]
 async fn a_store_of_an_older_program_is_copied_as_it_is() {
     let folder = Folder::new();
-    let restored = folder.connection();
-    restored.execute_batch(include_str!("../fixtures/old_store.sql")).unwrap();
-    restored.pragma_update(None, "journal_mode", "wal").unwrap();
-    let version = |connection: &Connection| -> i64 {
+    restore(&folder);
+    let version = |path: PathBuf| -> i64 {
+        let connection = Connection::open(path).unwrap();
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     };
-    let before = version(&restored);
-    drop(restored);
+    let before = version(folder.path());
     let go_on = |_| ControlFlow::Continue(());
     let backup = es_sqlite::backup(folder.path(), to(&folder), go_on).await.unwrap();
-    assert_eq!(version(&Connection::open(&backup.path).unwrap()), before);
+    assert_eq!(version(backup.path.clone()), before);
     let store = SqliteStore::open(&backup.path).await.unwrap();
     old_store::check(store.clone()).await;
 
@@ -233,8 +221,7 @@ async fn a_store_of_an_older_program_is_copied_as_it_is() {
 
 #[tokio::test]
 async fn a_backup_needs_no_shared_memory() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("x")).await;
     // no file can be made there
     let memory = folder.path().with_file_name("backup.db.unfinished-shm");

@@ -64,8 +64,7 @@ async fn queued(
 
 #[tokio::test]
 async fn appends_that_wait_are_one_transaction_with_an_answer_for_each() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/taken", event("first")).await;
     let used = event("used");
     append_one(&store, "posting/used", used.clone()).await;
@@ -113,8 +112,7 @@ async fn appends_that_wait_are_one_transaction_with_an_answer_for_each() {
 
 #[tokio::test]
 async fn an_append_whose_caller_has_gone_before_it_began_is_skipped() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     let blocked = Blocked::new(&store).await;
     let gone = queued(&store, request("posting/1", ExpectedVersion::NoStream)).await;
     let kept = queued(&store, request("posting/2", ExpectedVersion::NoStream)).await;
@@ -146,8 +144,7 @@ async fn a_full_queue_makes_callers_wait_and_loses_none() {
 
 #[tokio::test]
 async fn closing_finishes_what_waits() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let blocked = Blocked::new(&store).await;
     let append = queued(&store, request("posting/1", ExpectedVersion::NoStream)).await;
     let mut close = Box::pin(store.close());
@@ -190,8 +187,7 @@ async fn closing_waits_for_no_call_that_has_no_place_in_the_queue() {
 
 #[tokio::test]
 async fn an_open_read_does_not_hold_up_the_writer() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     let (release, released) = mpsc::channel::<()>();
     let reader = store.clone();
     let reading = tokio::spawn(async move {
@@ -218,8 +214,7 @@ async fn an_open_read_does_not_hold_up_the_writer() {
 #[tokio::test]
 async fn the_write_ahead_log_does_not_grow_while_the_log_is_read_page_by_page() {
     const MIB: u64 = 1024 * 1024;
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let mut read = ReadLog::from_start().limit(es_core::backend::PageLimit::events(1));
     let mut largest = 0;
     let mut written = 0;
@@ -236,18 +231,14 @@ async fn the_write_ahead_log_does_not_grow_while_the_log_is_read_page_by_page() 
 
 #[tokio::test]
 async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let used = event("used");
     append_one(&store, "posting/used", used.clone()).await;
-    folder
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
-             WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
-             BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
-        )
-        .unwrap();
+    folder.run(
+        "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
+         WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
+         BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
+    );
     let blocked = Blocked::new(&store).await;
     let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;
     let seen = AppendRequest::to(stream("posting/2"), ExpectedVersion::Any, vec![used.clone()]);
@@ -269,11 +260,10 @@ async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
 
 #[tokio::test]
 async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     // with a trigger appends are written by the connection that has the bound
     let trigger = "CREATE TRIGGER t AFTER INSERT ON execution_events BEGIN SELECT 1; END";
-    folder.connection().execute_batch(trigger).unwrap();
+    folder.run(trigger);
     store
         .write(|tx| {
             // SQLite's own bound, so that no disk must be filled

@@ -9,8 +9,7 @@ use crate::support::{Folder, append_one, block_on, child_path, event, stream, su
 
 #[tokio::test]
 async fn a_full_store_says_so_and_keeps_what_it_has() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("kept")).await;
     let fill = |text: String| {
         store.write(move |tx| {

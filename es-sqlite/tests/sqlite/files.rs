@@ -57,7 +57,7 @@ async fn a_file_of_two_names_is_refused_under_both() {
 #[tokio::test]
 async fn another_programs_database_is_refused_and_kept() {
     let folder = Folder::new();
-    folder.connection().execute_batch("CREATE TABLE mine (a)").unwrap();
+    folder.run("CREATE TABLE mine (a)");
     let before = fs::read(folder.path()).unwrap();
     let error = refused(&folder.path(), folder.config()).await;
     assert_eq!(error.kind(), StoreErrorKind::NotAStore);
@@ -128,8 +128,7 @@ async fn an_empty_file_becomes_a_store() {
 
 #[tokio::test]
 async fn a_truncated_store_is_corrupt_and_not_made_worse() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for number in 0..50 {
         append_one(&store, "posting/1", event(&"x".repeat(1000 + number))).await;
     }
@@ -147,16 +146,7 @@ async fn a_truncated_store_is_corrupt_and_not_made_worse() {
 #[tokio::test]
 async fn damage_in_the_middle_is_an_error_of_the_read_that_meets_it() {
     let folder = Folder::new();
-    let store = folder.store().await;
-    for _ in 0..200 {
-        append_one(&store, "posting/1", event(&"x".repeat(1000))).await;
-    }
-    store.close().await;
-    let mut bytes = fs::read(folder.path()).unwrap();
-    let from = bytes.len() / 2 / 4096 * 4096;
-    bytes[from..from + 4096].fill(0xA5);
-    fs::write(folder.path(), bytes).unwrap();
-    let store = folder.store().await;
+    let store = folder.damaged_store().await;
     let error = store.read_log(&ReadLog::from_start()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
 }
@@ -166,7 +156,7 @@ async fn a_store_without_one_of_its_tables_is_refused() {
     for table in ["execution_events", "idempotency_keys", "snapshots"] {
         let folder = Folder::new();
         folder.store().await.close().await;
-        folder.connection().execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        folder.run(&format!("DROP TABLE {table}"));
         let error = refused(&folder.path(), folder.config()).await;
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     }
@@ -174,8 +164,7 @@ async fn a_store_without_one_of_its_tables_is_refused() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_named() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let connection = folder.connection();
     connection.pragma_update(None, "ignore_check_constraints", true).unwrap();
     connection
@@ -212,8 +201,7 @@ async fn a_read_only_store_reads_and_follows_but_refuses_to_write() {
 
 #[tokio::test]
 async fn who_only_looks_leaves_no_log_behind() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     store.close().await;
     let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();

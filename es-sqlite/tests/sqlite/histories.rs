@@ -54,26 +54,14 @@ async fn nothing_is_acknowledged_into_a_file_that_was_replaced_or_removed() {
 #[tokio::test]
 async fn a_log_that_went_back_and_on_is_another_one_for_ever() {
     for grown in [0, 5] {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..5 {
             append_one(&store, "posting/1", event("one")).await;
         }
-        let owner = folder.connection();
         let emptied = "DROP TRIGGER IF EXISTS execution_events_delete;
             DELETE FROM execution_events WHERE position > 2; DELETE FROM sqlite_sequence";
-        let triggers: Vec<String> = owner
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        for trigger in triggers {
-            owner.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
-        }
-        owner.execute_batch(emptied).unwrap();
-        drop(owner);
+        folder.drop_triggers();
+        folder.run(emptied);
         if grown > 0 {
             let other = folder.store().await;
             for _ in 0..grown {
@@ -88,12 +76,11 @@ async fn a_log_that_went_back_and_on_is_another_one_for_ever() {
 
 #[tokio::test]
 async fn a_sequence_behind_the_table_gives_no_position_again() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for _ in 0..5 {
         append_one(&store, "posting/1", event("one")).await;
     }
-    folder.connection().execute_batch("UPDATE sqlite_sequence SET seq = 1").unwrap();
+    folder.run("UPDATE sqlite_sequence SET seq = 1");
     let next = append_one(&store, "posting/1", event("two")).await;
     assert_eq!(next.position().to_sequence(), 6);
 }
@@ -126,8 +113,7 @@ async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
         }),
     ];
     for (name, damage) in damages {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for number in 0..5 {
             append_one(&store, "posting/1", event("one")).await;
             if number == 2 {
@@ -138,7 +124,7 @@ async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
         for _ in 0..60 {
             append_one(&store, "posting/1", event(&"long ".repeat(500))).await;
         }
-        folder.connection().execute_batch("PRAGMA wal_checkpoint(FULL)").unwrap();
+        folder.run("PRAGMA wal_checkpoint(FULL)");
         append_one(&store, "posting/1", event("in the log")).await;
         append_one(&store, "posting/1", event("in the log")).await;
         damage(&folder);
@@ -149,28 +135,26 @@ async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
 
 #[tokio::test]
 async fn a_shorter_file_that_is_whole_is_no_other_one() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let many = "CREATE TABLE much (text TEXT); INSERT INTO much VALUES (hex(zeroblob(100000)))";
-    folder.connection().execute_batch(many).unwrap();
+    folder.run(many);
     let checkpoint = "PRAGMA wal_checkpoint(FULL)";
-    folder.connection().execute_batch(checkpoint).unwrap();
+    folder.run(checkpoint);
     append_one(&store, "posting/1", event("one")).await;
     let before = fs::metadata(folder.path()).unwrap().len();
-    folder.connection().execute_batch("DROP TABLE much; VACUUM").unwrap();
-    folder.connection().execute_batch(checkpoint).unwrap();
+    folder.run("DROP TABLE much; VACUUM");
+    folder.run(checkpoint);
     assert!(fs::metadata(folder.path()).unwrap().len() < before);
     append_one(&store, "posting/1", event("two")).await;
 }
 
 #[tokio::test]
 async fn the_end_of_the_positions_is_named_with_the_cure() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("one")).await;
     let set = |position: i64| {
         let statement = format!("UPDATE sqlite_sequence SET seq = {position}");
-        folder.connection().execute_batch(&statement).unwrap();
+        folder.run(&statement);
     };
     set(i64::MAX);
     let one = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);

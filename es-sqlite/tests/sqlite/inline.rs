@@ -96,8 +96,7 @@ async fn what_other_processes_append_is_taken_with_the_next_append() {
 
 #[tokio::test]
 async fn an_append_within_a_transaction_is_in_the_model_or_neither_is() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     store.keep_inline(counted()).await.unwrap();
     for (is_kept, expected) in [(false, None), (true, Some(1))] {
         let written = store.write(move |tx| {
@@ -117,25 +116,18 @@ async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
         ["projection_slices", "projection_models", "projection_rows", "account_counts_models"];
     for table in tables.into_iter().chain(models) {
         for change in ["INSERT", "UPDATE"] {
-            let folder = Folder::new();
-            let store = folder.store().await;
+            let (folder, store) = Folder::with_store().await;
             store.keep_inline(counted()).await.unwrap();
             store.keep_inline(Definition::table::<Count>()).await.unwrap();
             let first = request(&["account/1"], "paid").with_key(key("first"));
             store.append(first).await.unwrap();
-            folder
-                .connection()
-                .execute_batch(&format!(
-                    "CREATE TABLE noted (n);
-                     CREATE TRIGGER note AFTER {change} ON {table} BEGIN INSERT INTO noted VALUES (1); END"
-                ))
-                .unwrap();
+            folder.run(&format!(
+                "CREATE TABLE noted (n);
+                 CREATE TRIGGER note AFTER {change} ON {table} BEGIN INSERT INTO noted VALUES (1); END"
+            ));
             let second = request(&["account/1", "account/2"], "paid").with_key(key("second"));
             store.append(second).await.unwrap();
-            let noted: i64 = folder
-                .connection()
-                .query_row("SELECT count(*) FROM noted", [], |row| row.get(0))
-                .unwrap();
+            let noted: i64 = folder.value("SELECT count(*) FROM noted");
             let is_inserted = change == "INSERT";
             let is_expected = match table {
                 "execution_events" | "idempotency_keys" => is_inserted,

@@ -64,8 +64,7 @@ async fn a_store_of_every_older_version_is_brought_up_to_date() {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_not_touched() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("kept")).await;
     store.close().await;
     let newer = i64::try_from(migrations().len()).unwrap() + 1;

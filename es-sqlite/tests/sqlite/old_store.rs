@@ -4,13 +4,16 @@ use es_testing::old_store;
 
 use crate::support::Folder;
 
+/// Makes the file as it was.
+pub(crate) fn restore(folder: &Folder) {
+    folder.run(include_str!("../fixtures/old_store.sql"));
+    folder.run("PRAGMA journal_mode = WAL");
+}
+
 #[tokio::test]
 async fn a_file_of_an_older_program_is_brought_up_to_date_and_gone_on_with() {
     let folder = Folder::new();
-    let restored = folder.connection();
-    restored.execute_batch(include_str!("../fixtures/old_store.sql")).unwrap();
-    restored.pragma_update(None, "journal_mode", "wal").unwrap();
-    drop(restored);
+    restore(&folder);
     let store = folder.store().await;
     old_store::check(store.clone()).await;
     store.close().await;

@@ -1,69 +1,33 @@
 //! What was decided and the application's rows in one transaction.
 
+use async_trait::async_trait;
 use es_core::backend::{AppendError, EventStore, InvalidRequest, SnapshotStore};
-use es_core::execution::{NotAppended, Snapshotted, StreamVersion};
+use es_core::execution::{Decided, Member, NotAppended, Prepared, StreamVersion};
 use es_core::layer::scoped;
-use es_core::{Aggregate, ErrorKind, Event, Repository, Store, transact};
+use es_core::{ErrorKind, Repository, Store, transact};
 use es_sqlite::rusqlite::{self, ffi};
 use es_sqlite::{SqliteStore, SqliteTransaction, TransactionError};
-use serde::{Deserialize, Serialize};
+use es_testing::scenes::prepared::OrderEvent::ItemAdded;
+use es_testing::scenes::prepared::{self, Order, Shop as _, with_order};
 
 use crate::support::{Folder, stream};
 
-#[derive(Event, Debug, Clone, PartialEq)]
-enum OrderEvent {
-    ItemAdded { cents: u64 },
-    OrderPaid { cents: u64 },
-}
-use OrderEvent::*;
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Order {
-    due: u64,
+struct Shop {
+    sqlite: SqliteStore,
+    _folder: Folder,
 }
 
-impl Aggregate for Order {
-    const TYPE: &'static str = "order";
-    type Id = String;
-    type Event = OrderEvent;
-
-    fn evolve(&mut self, event: &OrderEvent) {
-        match event {
-            ItemAdded { cents } => self.due += cents,
-            OrderPaid { .. } => self.due = 0,
-        }
+impl Shop {
+    async fn open() -> Self {
+        let folder = Folder::new();
+        let sqlite = folder.store().await;
+        let made = sqlite.write(|tx| {
+            tx.execute("CREATE TABLE mail (text TEXT NOT NULL CHECK (text <> ''))", [])?;
+            Ok::<_, TransactionError>(())
+        });
+        made.await.unwrap();
+        Self { sqlite, _folder: folder }
     }
-}
-
-impl Snapshotted for Order {
-    const REVISION: u32 = 1;
-}
-
-impl Order {
-    fn pay(&self) -> Result<OrderEvent, &'static str> {
-        match self.due {
-            0 => Err("there is nothing to pay"),
-            cents => Ok(OrderPaid { cents }),
-        }
-    }
-}
-
-/// A store with the application's table, and an order of 700.
-async fn with_order() -> (Folder, SqliteStore, Repository<Order>) {
-    let folder = Folder::new();
-    let sqlite = folder.store().await;
-    let made = sqlite.write(|tx| {
-        tx.execute("CREATE TABLE mail (text TEXT NOT NULL CHECK (text <> ''))", [])?;
-        Ok::<_, TransactionError>(())
-    });
-    made.await.unwrap();
-    let orders = Repository::new(sqlite.clone());
-    add(&orders, 700).await;
-    (folder, sqlite, orders)
-}
-
-async fn add(orders: &Repository<Order>, cents: u64) {
-    orders.by_id("o-1").decide(|_| ItemAdded { cents }).await.unwrap();
 }
 
 fn mail(tx: &SqliteTransaction<'_>, text: &str) -> Result<(), TransactionError> {
@@ -71,101 +35,58 @@ fn mail(tx: &SqliteTransaction<'_>, text: &str) -> Result<(), TransactionError> 
     Ok(())
 }
 
-async fn mails(sqlite: &SqliteStore) -> i64 {
-    let count = sqlite.read(|connection| {
-        let count = connection.query_row("SELECT count(*) FROM mail", [], |row| row.get(0));
-        Ok::<_, TransactionError>(count?)
-    });
-    count.await.unwrap()
+#[async_trait]
+impl prepared::Shop for Shop {
+    fn store(&self) -> Store {
+        self.sqlite.clone().into()
+    }
+
+    async fn write(
+        &self,
+        prepared: Prepared<Member<Order>>,
+    ) -> Result<Decided<Member<Order>>, NotAppended> {
+        let written = self.sqlite.write(move |tx| {
+            mail(tx, "o-1 is paid")?;
+            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
+        });
+        written.await.map_err(|error| {
+            let told = (error.kind(), error.is_transient());
+            let TransactionError::NotAppended(refused) = error else { panic!("{error:?}") };
+            assert_eq!(told, (refused.kind(), refused.is_transient()));
+            refused
+        })
+    }
+
+    async fn mails(&self) -> i64 {
+        let count = self.sqlite.read(|connection| {
+            let count = connection.query_row("SELECT count(*) FROM mail", [], |row| row.get(0));
+            Ok::<_, TransactionError>(count?)
+        });
+        count.await.unwrap()
+    }
 }
 
 #[tokio::test]
 async fn who_was_overtaken_decides_again_and_writes_once() {
-    let (_folder, sqlite, orders) = with_order().await;
-    let mut attempts = 0;
-    let paid = loop {
-        let decision = orders.by_id("o-1").decide(Order::pay);
-        let prepared = decision.idempotency_key("payment/p-17").prepare().await.unwrap();
-        if attempts == 0 {
-            add(&orders, 50).await;
-        }
-        let written = sqlite.write(move |tx| {
-            mail(tx, "o-1 is paid")?;
-            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
-        });
-        match written.await {
-            Err(error) if attempts < 3 && error.is_transient() => attempts += 1,
-            written => break written.unwrap(),
-        }
-    };
-    assert_eq!((attempts, mails(&sqlite).await), (1, 1));
-    assert_eq!(paid.events, [OrderPaid { cents: 750 }]);
-    assert_eq!((&paid.state, paid.version), (&Order { due: 0 }, StreamVersion::new(3)));
-    assert_eq!(paid.position(), sqlite.end_of_log().await.unwrap());
-    let loaded = orders.load("o-1").await.unwrap();
-    assert_eq!((loaded.state, loaded.version), (paid.state, paid.version));
+    prepared::who_was_overtaken_decides_again_and_writes_once(&Shop::open().await).await;
 }
 
 #[tokio::test]
 async fn a_repeat_undoes_what_was_written_beside_it() {
-    let (_folder, sqlite, orders) = with_order().await;
-    let pay = || orders.by_id("o-1").decide(Order::pay).idempotency_key("payment/p-17");
-    let (first, racing) = (pay().prepare().await.unwrap(), pay().prepare().await.unwrap());
-    let mut answers = Vec::new();
-    for prepared in [first, racing] {
-        let written = sqlite.write(move |tx| {
-            mail(tx, "o-1 is paid")?;
-            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
-        });
-        answers.push(written.await);
-    }
-    let later = pay().prepare().await.unwrap();
-    let written = sqlite.write(move |tx| {
-        mail(tx, "o-1 is paid")?;
-        Ok::<_, TransactionError>(tx.append_prepared(later)?)
-    });
-    answers.push(written.await);
-    assert!(answers.remove(0).is_ok());
-    for answer in answers {
-        let refused = answer.unwrap_err();
-        assert!(!refused.is_transient());
-        let TransactionError::NotAppended(NotAppended::Repeated { key }) = refused else {
-            panic!("{refused:?}");
-        };
-        assert_eq!(key.as_str(), "payment/p-17");
-    }
-    assert_eq!(mails(&sqlite).await, 1);
-    assert_eq!(pay().await.unwrap().events, [OrderPaid { cents: 700 }]);
+    let shop = Shop::open().await;
+    prepared::a_repeat_is_an_error_that_undoes_what_was_written_beside_it(&shop).await;
 }
 
 #[tokio::test]
 async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() {
-    let (_folder, sqlite, orders) = with_order().await;
-    let pay = || orders.by_id("o-1").decide(Order::pay).idempotency_key("payment/p-17");
-    let slower = pay().prepare().await.unwrap();
-    add(&orders, 50).await;
-    // of 750, so the contents under the key differ
-    pay().await.unwrap();
-    let mut kinds = Vec::new();
-    let mut next = Some(slower);
-    while let Some(prepared) = next.take() {
-        let written = sqlite.write(move |tx| {
-            mail(tx, "o-1 is paid")?;
-            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
-        });
-        let refused = written.await.unwrap_err();
-        kinds.push(refused.kind());
-        if refused.is_transient() {
-            next = Some(pay().prepare().await.unwrap());
-        }
-    }
-    assert_eq!(kinds, [ErrorKind::Conflict, ErrorKind::AlreadyExists]);
-    assert_eq!(mails(&sqlite).await, 0);
+    let shop = Shop::open().await;
+    prepared::who_was_slower_than_the_same_command_is_told_so_when_preparing_again(&shop).await;
 }
 
 #[tokio::test]
 async fn what_concerns_one_stream_in_a_transaction_is_one_decision() {
-    let (_folder, sqlite, orders) = with_order().await;
+    let shop = Shop::open().await;
+    let (sqlite, orders) = (&shop.sqlite, with_order(&shop).await);
     let order = orders.by_id("o-1");
     let end = sqlite.end_of_log().await.unwrap();
     // the second finds the first in its way, however often it is done again
@@ -180,7 +101,7 @@ async fn what_concerns_one_stream_in_a_transaction_is_one_decision() {
         let refused = written.await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
     }
-    assert_eq!((mails(&sqlite).await, sqlite.end_of_log().await.unwrap()), (0, end));
+    assert_eq!((shop.mails().await, sqlite.end_of_log().await.unwrap()), (0, end));
     let both = transact((order, orders.by_id("o-2")), |(order, next)| {
         next.record(ItemAdded { cents: 50 });
         order.record(ItemAdded { cents: 50 });
@@ -193,13 +114,13 @@ async fn what_concerns_one_stream_in_a_transaction_is_one_decision() {
         Ok::<_, TransactionError>(tx.append_prepared(both)?)
     });
     assert_eq!(written.await.unwrap().state, (Order { due: 0 }, Order { due: 50 }));
-    assert_eq!(mails(&sqlite).await, 1);
+    assert_eq!(shop.mails().await, 1);
 }
 
 #[tokio::test]
 async fn what_a_statement_of_the_application_is_refused_for_has_a_kind() {
-    let (_folder, sqlite, _) = with_order().await;
-    let refused = sqlite.write(|tx| mail(tx, "")).await.unwrap_err();
+    let shop = Shop::open().await;
+    let refused = shop.sqlite.write(|tx| mail(tx, "")).await.unwrap_err();
     assert!(matches!(refused, TransactionError::Sqlite(_)), "{refused:?}");
     assert_eq!(refused.kind(), ErrorKind::Broken);
     let held = ffi::Error::new(ffi::SQLITE_BUSY);
@@ -209,10 +130,10 @@ async fn what_a_statement_of_the_application_is_refused_for_has_a_kind() {
 
 #[tokio::test]
 async fn another_store_and_a_tenant_are_refused() {
-    let (_folder, sqlite, _) = with_order().await;
-    let (_elsewhere, other, _) = with_order().await;
+    let (shop, elsewhere) = (Shop::open().await, Shop::open().await);
+    let sqlite = &shop.sqlite;
     let end = sqlite.end_of_log().await.unwrap();
-    for home in [Store::from(other), scoped(sqlite.clone(), "acme").unwrap()] {
+    for home in [elsewhere.store(), scoped(sqlite.clone(), "acme").unwrap()] {
         let theirs = Repository::<Order>::new(home);
         let decision = theirs.by_id("o-1").decide(|_| ItemAdded { cents: 1 });
         let prepared = decision.prepare().await.unwrap();
@@ -228,13 +149,14 @@ async fn another_store_and_a_tenant_are_refused() {
         };
         assert!(matches!(invalid, InvalidRequest::OtherStore { .. }), "{invalid}");
     }
-    assert_eq!((mails(&sqlite).await, sqlite.end_of_log().await.unwrap()), (0, end));
+    assert_eq!((shop.mails().await, sqlite.end_of_log().await.unwrap()), (0, end));
 }
 
 #[tokio::test]
 async fn what_is_rolled_back_is_known_to_nobody() {
-    let (_folder, sqlite, orders) = with_order().await;
-    let orders = orders.with_cache(10).snapshot_every(1);
+    let shop = Shop::open().await;
+    let sqlite = &shop.sqlite;
+    let orders = with_order(&shop).await.with_cache(10).snapshot_every(1);
     for (text, due) in [("", 700), ("o-1 is paid", 0)] {
         let prepared = orders.by_id("o-1").decide(Order::pay).prepare().await.unwrap();
         let written = sqlite.write(move |tx| {
@@ -248,5 +170,5 @@ async fn what_is_rolled_back_is_known_to_nobody() {
         assert!(kept.unwrap().is_none());
         assert_eq!(orders.load("o-1").await.unwrap().state, Order { due });
     }
-    assert_eq!(mails(&sqlite).await, 1);
+    assert_eq!(shop.mails().await, 1);
 }

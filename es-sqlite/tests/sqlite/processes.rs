@@ -34,8 +34,7 @@ async fn an_append_through_another_store_wakes_who_waits() {
 
 #[tokio::test]
 async fn an_append_of_another_program_wakes_who_waits() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let waiting = store.clone();
     let mut waiter = Box::pin(async move { waiting.wait_past(Position::START).await });
     let early = tokio::time::timeout(Duration::from_millis(60), &mut waiter).await;
@@ -54,8 +53,7 @@ async fn an_append_of_another_program_wakes_who_waits() {
 
 #[tokio::test]
 async fn closing_wakes_who_waits() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     let waiting = store.clone();
     let mut waiter = Box::pin(async move { waiting.wait_past(Position::START).await });
     assert!(waits(&mut waiter).await);

@@ -20,14 +20,13 @@ pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
 
 fn count(folder: &Folder, table: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM {table}");
-    folder.connection().query_row(&statement, [], |row| row.get(0)).unwrap()
+    folder.value(&statement)
 }
 
 #[tokio::test]
 async fn appends_go_on_between_the_parts_of_a_model_that_is_removed() {
     const PART: i64 = 1_000;
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let old = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
     append_one(&store, "posting/1", event("a")).await;
     let recorded = store.read_log(&ReadLog::from_start()).await.unwrap().events.remove(0);
@@ -66,8 +65,7 @@ async fn appends_go_on_between_the_parts_of_a_model_that_is_removed() {
 
 #[tokio::test]
 async fn what_is_left_of_a_model_is_removed_by_the_next_who_comes() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     for version in 1..=3 {
         let lease = store.acquire(&claim(Slot::Shadow, version)).await.unwrap();
         let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
@@ -99,8 +97,7 @@ async fn a_commit_through_another_store_wakes_who_waits() {
 
 #[tokio::test]
 async fn closing_ends_the_wait_for_a_projection() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     let waiting = store.clone();
     let mut waiter =
         Box::pin(async move { waiting.wait_reached("mail", Position::from_sequence(1)).await });
@@ -114,8 +111,7 @@ async fn closing_ends_the_wait_for_a_projection() {
 
 #[tokio::test]
 async fn a_read_only_store_shows_models_and_writes_none() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
     let to = Checkpoint { position: Position::from_sequence(1), event: None };
     let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
@@ -132,8 +128,7 @@ async fn a_read_only_store_shows_models_and_writes_none() {
 
 #[tokio::test]
 async fn texts_of_any_kind_come_back() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (_folder, store) = Folder::with_store().await;
     let mut claim = claim(Slot::Active, 1);
     claim.holder = "a\0b '; \u{1F980}".to_owned();
     let lease = store.acquire(&claim).await.unwrap();

@@ -111,8 +111,7 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
 
 #[tokio::test]
 async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
     let connection = folder.connection();
     for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
@@ -153,8 +152,7 @@ fn write_state(connection: &Connection, generation: u64, key: &str, text: &str) 
 
 #[tokio::test]
 async fn whatever_stands_in_a_model_or_a_kept_state_costs_at_most_itself() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
     let mut chance = Rng::with_seed(17);
     let text = |_| match chance.u8(..8) {
@@ -207,18 +205,14 @@ async fn whatever_stands_in_a_model_or_a_kept_state_costs_at_most_itself() {
 
 #[tokio::test]
 async fn a_key_written_by_hand_costs_that_key() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     append_one(&store, "posting/1", event("a")).await;
     append_one(&store, "posting/2", event("b")).await;
-    folder
-        .connection()
-        .execute_batch(
-            "INSERT INTO idempotency_keys VALUES
-                 ('posting', '1', 'before', -5, 0), ('posting', '1', 'reversed', 2, 1),
-                 ('posting', '1', 'other', 2, 2), ('posting', '1', 'all', 1, 9223372036854775807)",
-        )
-        .unwrap();
+    folder.run(
+        "INSERT INTO idempotency_keys VALUES
+             ('posting', '1', 'before', -5, 0), ('posting', '1', 'reversed', 2, 1),
+             ('posting', '1', 'other', 2, 2), ('posting', '1', 'all', 1, 9223372036854775807)",
+    );
     let find = async |key: &str| {
         store.find_append(&stream("posting/1"), &IdempotencyKey::new(key).unwrap()).await
     };
@@ -235,7 +229,7 @@ async fn a_key_written_by_hand_costs_that_key() {
         INSERT INTO execution_events (event_id, aggregate_type, aggregate_id, aggregate_version,
             event_type, event_data)
         SELECT printf('%08x-0000-4000-8000-000000000000', n), 'audit', '1', n, 'x', '{}' FROM n";
-    folder.connection().execute_batch(many).unwrap();
+    folder.run(many);
     let error = find("all").await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
     assert!(error.to_string().contains("posting/1"), "{error}");
@@ -263,24 +257,12 @@ impl Aggregate for Count {
 #[tokio::test]
 async fn a_stream_with_a_hole_is_not_folded_over_it() {
     for hole in 1..=5_u64 {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..6 {
             append_one(&store, "posting/1", event("one")).await;
         }
-        let connection = folder.connection();
-        let triggers: Vec<String> = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-            .unwrap()
-            .query_map([], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        for trigger in triggers {
-            connection.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
-        }
-        let removed = "DELETE FROM execution_events WHERE aggregate_version = ?1";
-        connection.execute(removed, [hole.cast_signed()]).unwrap();
+        folder.drop_triggers();
+        folder.run(&format!("DELETE FROM execution_events WHERE aggregate_version = {hole}"));
         let repository = Repository::<Count>::new(store);
         let error = repository.load("1").await.unwrap_err();
         let LoadError::Gap { stream, version, next } = error else { panic!("{error}") };

@@ -117,7 +117,7 @@ fn killed() -> Folder {
                 store.backup_to(folder.path().with_file_name("backup.db")).await.unwrap();
             }
             if number == 40 {
-                folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+                folder.run("PRAGMA wal_checkpoint(TRUNCATE)");
             }
         }
         copy_files(&folder, &left);
@@ -131,7 +131,7 @@ fn killed() -> Folder {
 fn emptied() -> Folder {
     let (folder, left) = (killed(), Folder::new());
     let store = block_on(folder.store());
-    folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    folder.run("PRAGMA wal_checkpoint(TRUNCATE)");
     copy_files(&folder, &left);
     block_on(store.close());
     assert_eq!(left.write_ahead_log_length(), 0);

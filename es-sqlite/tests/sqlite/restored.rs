@@ -55,8 +55,7 @@ struct Written {
 /// A store with a backup beside it, which has events in the file that the backup lacks, and others
 /// in the write-ahead log.
 async fn written(case: &Case) -> Written {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let mut events = 0;
     let mut append = async |count: u32| {
         for _ in 0..count {
@@ -97,7 +96,7 @@ async fn is_whole(store: &SqliteStore, folder: &Folder, events: usize, what: &st
     }
     assert_eq!(found, events, "{what}");
     let check = "PRAGMA integrity_check";
-    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    let check: String = folder.value(check);
     assert_eq!(check, "ok", "{what}");
 }
 
@@ -128,8 +127,7 @@ async fn a_backup_beside_the_log_of_another_file_is_refused_with_the_cure() {
 #[tokio::test]
 async fn a_backup_beside_a_log_that_has_everything_is_refused_with_the_cure() {
     for is_ours in [true, false] {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..30 {
             append_one(&store, "posting/1", event("before")).await;
         }
@@ -234,8 +232,7 @@ async fn what_is_done_to_a_log_by_hand_stops_no_store_and_no_opening() {
 /// `VACUUM` makes the file shorter by right, and checks of it tell of what columns forbid, too.
 #[tokio::test]
 async fn a_store_with_an_odd_value_that_somebody_has_shrunk_goes_on() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let connection = folder.connection();
     connection
         .execute_batch("CREATE TABLE large (x BLOB); INSERT INTO large VALUES (zeroblob(1000000))")
@@ -254,19 +251,18 @@ async fn a_store_with_an_odd_value_that_somebody_has_shrunk_goes_on() {
     }
     assert!(fs::metadata(folder.path()).unwrap().len() < 500_000, "it is shorter");
     let check = "PRAGMA quick_check(1)";
-    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    let check: String = folder.value(check);
     assert!(check.starts_with("CHECK constraint failed"), "{check}");
 }
 
 #[tokio::test]
 async fn nothing_is_acknowledged_after_another_database_was_copied_over_an_open_file() {
     for statements in ["CREATE TABLE other (x)", "CREATE TABLE execution_events (x)"] {
-        let folder = Folder::new();
-        let store = folder.store().await;
+        let (folder, store) = Folder::with_store().await;
         for _ in 0..20 {
             append_one(&store, "posting/1", event("x")).await;
         }
-        folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        folder.run("PRAGMA wal_checkpoint(TRUNCATE)");
         append_one(&store, "posting/1", event("x")).await;
         let other = folder.path().with_extension("other");
         let connection = rusqlite::Connection::open(&other).unwrap();

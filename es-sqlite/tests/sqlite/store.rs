@@ -10,8 +10,7 @@ use es_sqlite::SqliteStore;
 
 #[tokio::test]
 async fn what_was_appended_is_read_back_after_reopening() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let request = AppendRequest::to(
         stream("posting/1"),
         ExpectedVersion::NoStream,
@@ -35,8 +34,7 @@ async fn what_was_appended_is_read_back_after_reopening() {
 
 #[tokio::test]
 async fn a_closed_store_refuses_everything_on_every_handle() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let other = store.clone();
     tokio::join!(store.close(), other.close());
     assert_eq!(folder.files(), ["store.db"]);
@@ -53,8 +51,7 @@ async fn a_closed_store_refuses_everything_on_every_handle() {
 
 #[tokio::test]
 async fn dropping_the_last_handle_ends_the_threads() {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     let other = store.clone();
     drop(store);
     assert_eq!(other.end_of_log().await.unwrap(), es_core::backend::Position::START);

@@ -9,6 +9,7 @@ use es_core::ExpectedVersion;
 use es_core::backend::{AppendRequest, Appended, EventStore, NewEvent, StreamId};
 use es_core::event::{EventId, Payload};
 use es_sqlite::rusqlite::Connection;
+use es_sqlite::rusqlite::types::FromSql;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
 
@@ -18,6 +19,13 @@ pub(crate) struct Folder(TempDir);
 impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A folder with an empty store, and the store.
+    pub(crate) async fn with_store() -> (Self, SqliteStore) {
+        let folder = Self::new();
+        let store = folder.store().await;
+        (folder, store)
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -36,6 +44,44 @@ impl Folder {
     /// A connection as another program opens it.
     pub(crate) fn connection(&self) -> Connection {
         Connection::open(self.path()).unwrap()
+    }
+
+    /// Runs statements as another program does.
+    pub(crate) fn run(&self, statements: &str) {
+        self.connection().execute_batch(statements).unwrap();
+    }
+
+    /// The one value that a query answers.
+    pub(crate) fn value<T: FromSql>(&self, query: &str) -> T {
+        self.connection().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The values that a query answers, one a row.
+    pub(crate) fn values<T: FromSql>(&self, query: &str) -> Vec<T> {
+        let connection = self.connection();
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// Takes away all that keeps the log as it was written.
+    pub(crate) fn drop_triggers(&self) {
+        let names = self.values::<String>("SELECT name FROM sqlite_schema WHERE type = 'trigger'");
+        names.iter().for_each(|name| self.run(&format!("DROP TRIGGER {name}")));
+    }
+
+    /// Makes a store and overwrites a page in the middle of its file.
+    pub(crate) async fn damaged_store(&self) -> SqliteStore {
+        let store = self.store().await;
+        for _ in 0..200 {
+            append_one(&store, "posting/1", event(&"x".repeat(1000))).await;
+        }
+        store.close().await;
+        let mut bytes = std::fs::read(self.path()).unwrap();
+        let from = bytes.len() / 2 / 4096 * 4096;
+        bytes[from..from + 4096].fill(0xA5);
+        std::fs::write(self.path(), bytes).unwrap();
+        self.store().await
     }
 
     /// The names of the files in the folder.

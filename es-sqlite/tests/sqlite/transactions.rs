@@ -28,8 +28,7 @@ async fn events(store: &SqliteStore) -> usize {
 
 /// A store with the application's table.
 async fn with_table() -> (Folder, SqliteStore) {
-    let folder = Folder::new();
-    let store = folder.store().await;
+    let (folder, store) = Folder::with_store().await;
     store
         .write(|tx| {
             tx.execute("CREATE TABLE mail (text TEXT NOT NULL CHECK (text <> ''))", [])?;
@@ -207,13 +206,10 @@ async fn a_reading_closure_cannot_write() {
 async fn a_trigger_of_the_application_runs_with_every_append_from_its_making_on() {
     let (folder, store) = with_table().await;
     append_one(&store, "posting/1", event("before")).await;
-    folder
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER mail_each_event AFTER INSERT ON Execution_Events
-             BEGIN INSERT INTO mail VALUES (NEW.event_data ->> 'output'); END",
-        )
-        .unwrap();
+    folder.run(
+        "CREATE TRIGGER mail_each_event AFTER INSERT ON Execution_Events
+         BEGIN INSERT INTO mail VALUES (NEW.event_data ->> 'output'); END",
+    );
     append_one(&store, "posting/1", event("after")).await;
     assert_eq!(mails(&store).await, 1);
 
@@ -253,14 +249,11 @@ async fn a_constraint_that_refuses_the_commit_undoes_it_and_the_store_goes_on() 
 #[tokio::test]
 async fn a_trigger_that_fails_without_undoing_leaves_nothing_of_a_refused_append() {
     let (folder, store) = with_table().await;
-    folder
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER refuse_empty AFTER INSERT ON execution_events
-             WHEN NEW.event_data ->> 'output' = ''
-             BEGIN SELECT RAISE(FAIL, 'output is empty'); END",
-        )
-        .unwrap();
+    folder.run(
+        "CREATE TRIGGER refuse_empty AFTER INSERT ON execution_events
+         WHEN NEW.event_data ->> 'output' = ''
+         BEGIN SELECT RAISE(FAIL, 'output is empty'); END",
+    );
     let empty = || AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("")]);
     let refused = store.append(empty()).await;
     assert!(matches!(refused, Err(AppendError::Store(_))), "{refused:?}");
@@ -279,18 +272,15 @@ async fn a_trigger_that_fails_without_undoing_leaves_nothing_of_a_refused_append
 #[tokio::test]
 async fn a_trigger_that_appends_between_the_events_of_a_keyed_request_is_refused() {
     let (folder, store) = with_table().await;
-    folder
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER audit_each AFTER INSERT ON execution_events
-             WHEN NEW.aggregate_type = 'posting'
-             BEGIN
-                 INSERT INTO execution_events
-                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
-                 VALUES ('audit', NEW.event_id, 1, 'audited', '{}');
-             END",
-        )
-        .unwrap();
+    folder.run(
+        "CREATE TRIGGER audit_each AFTER INSERT ON execution_events
+         WHEN NEW.aggregate_type = 'posting'
+         BEGIN
+             INSERT INTO execution_events
+                 (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('audit', NEW.event_id, 1, 'audited', '{}');
+         END",
+    );
     let key = es_core::execution::IdempotencyKey::new("k").unwrap();
     let two = request(ExpectedVersion::Any).with_key(key.clone());
     let Err(AppendError::Store(error)) = store.append(two).await else {

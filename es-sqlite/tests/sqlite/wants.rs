@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use es_core::backend::{EventStore, StoreErrorKind};
 use es_sqlite::{SqliteConfig, SqliteStore};
@@ -13,6 +14,41 @@ use crate::support::{Folder, append_one, block_on, child, child_path, event, suc
 fn files_beside(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path.parent().unwrap()).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Opens the store with ever more of what it says that it wants, until that is enough; answers how much
+/// that is.
+#[cfg(target_os = "linux")]
+async fn enough(
+    path: &Path,
+    wanted: &str,
+    open_with: impl AsyncFn(u64) -> Result<SqliteStore, es_core::backend::StoreError>,
+) -> u64 {
+    let mut much = 0;
+    loop {
+        match open_with(much).await {
+            Ok(store) => {
+                store.close().await;
+                return much;
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(wanted), "{much}: {error}");
+                assert_eq!(files_beside(path), ["store.db"], "{much}: {error}");
+            }
+        }
+        much += 1;
+    }
+}
+
+/// Has it run as a user without rights, if it can choose one.
+#[cfg(unix)]
+fn as_nobody(mut child: Command) -> Command {
+    use std::os::unix::process::CommandExt;
+    if rustix::process::geteuid().is_root() {
+        child.uid(65534);
+    }
+    child
 }
 
 /// How many threads a user may have is the affair of a process, which is one of its own, and not of root.
@@ -32,21 +68,11 @@ fn a_want_of_threads_is_told_and_leaves_no_log() {
         let usual = getrlimit(Resource::Nproc);
         for read_only in [false, true] {
             let config = SqliteConfig::new(&path).read_only(read_only);
-            let mut threads = 1;
-            loop {
+            let threads = block_on(enough(&path, "ulimit -u", async |threads| {
                 let current = Some(threads);
                 setrlimit(Resource::Nproc, Rlimit { current, ..usual }).unwrap();
-                let opened = block_on(SqliteStore::open(config.clone()));
-                match opened {
-                    Ok(store) => break block_on(store.close()),
-                    Err(error) => {
-                        let error = error.to_string();
-                        assert!(error.contains("ulimit -u"), "{threads}: {error}");
-                        assert_eq!(files_beside(&path), ["store.db"], "{threads}: {error}");
-                    }
-                }
-                threads += 1;
-            }
+                SqliteStore::open(config.clone()).await
+            }));
             // one that runs the test at least, and five of a store with two readers
             assert!(threads > 5, "{threads}");
         }
@@ -86,22 +112,14 @@ fn a_want_of_files_is_told_from_a_want_of_rights() {
     block_on(async {
         for read_only in [false, true] {
             let config = SqliteConfig::new(&path).read_only(read_only);
-            let mut spare = 0;
-            loop {
+            let spare = enough(&path, "too many files are open", async |spare| {
                 let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
                 allow(Some(u64::try_from(next).unwrap() + spare));
                 let opened = SqliteStore::open(config.clone()).await;
                 allow(usual.current);
-                match opened {
-                    Ok(store) => break store.close().await,
-                    Err(error) => {
-                        let error = error.to_string();
-                        assert!(error.contains("too many files are open"), "{spare}: {error}");
-                        assert_eq!(files_beside(&path), ["store.db"], "{spare}: {error}");
-                    }
-                }
-                spare += 1;
-            }
+                opened
+            });
+            let spare = spare.await;
             // the file, its log and the index of that, and the first two for each reader
             assert!(spare > 3, "{spare}");
         }
@@ -136,12 +154,7 @@ fn a_file_without_the_right_to_write_is_refused_and_opens_read_only() {
     let open_to_all = fs::Permissions::from_mode(0o777);
     fs::set_permissions(folder.path().parent().unwrap(), open_to_all).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o444)).unwrap();
-    let mut child = child(name, &folder.path());
-    if rustix::process::geteuid().is_root() {
-        use std::os::unix::process::CommandExt;
-        child.uid(65534);
-    }
-    succeeds(child);
+    succeeds(as_nobody(child(name, &folder.path())));
 }
 
 /// As above, in a folder in which nothing can be made.
@@ -169,12 +182,7 @@ fn a_store_in_a_folder_without_the_right_to_write_says_what_reading_needs() {
     let parent = folder.path().parent().unwrap().to_owned();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(&parent, fs::Permissions::from_mode(0o555)).unwrap();
-    let mut child = child(name, &folder.path());
-    if rustix::process::geteuid().is_root() {
-        use std::os::unix::process::CommandExt;
-        child.uid(65534);
-    }
-    let output = child.output().unwrap();
+    let output = as_nobody(child(name, &folder.path())).output().unwrap();
     // or the folder cannot be removed
     fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 mod contract;
+mod fixture;
 mod projections;

@@ -7,76 +7,19 @@ mod reactors;
 #[path = "../../../es-testing/tests/suites/projections/saboteur/mod.rs"]
 mod saboteur;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use es_core::backend::EventStore;
-use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
-use es_testing::ManualClock;
-use es_testing::projections::{ProjectionFixture, SCENARIOS};
+use es_testing::projections::SCENARIOS;
 use es_testing::suite::{Outcome, TimeLimits, run_one};
 use saboteur::{Sabotaged, all};
-use tempfile::TempDir;
 
-struct Sqlite {
-    store: Mutex<SqliteStore>,
-    config: SqliteConfig,
-    clock: ManualClock,
-    folder: TempDir,
-}
+use crate::fixture::Sqlite;
 
 async fn sqlite() -> Sqlite {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = ManualClock::new();
-    // nothing in a temporary folder must survive a loss of power
-    let config = SqliteConfig::new(folder.path().join("store.db"))
-        .synchronous(Synchronous::Off)
-        .clock(Arc::new(clock.clone()));
-    let store = SqliteStore::open(config.clone()).await.unwrap();
-    Sqlite { store: Mutex::new(store), config, clock, folder }
-}
-
-impl Sqlite {
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("store.db")
-    }
-
-    fn open_now(&self) -> SqliteStore {
-        self.store.lock().unwrap().clone()
-    }
-}
-
-#[async_trait::async_trait]
-impl ProjectionFixture for Sqlite {
-    fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.open_now())
-    }
-
-    fn manual_clock(&self) -> Option<ManualClock> {
-        Some(self.clock.clone())
-    }
-
-    fn takes_sql(&self) -> bool {
-        true
-    }
-
-    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
-        let connection = Connection::open(self.path()).unwrap();
-        connection.busy_timeout(Duration::from_secs(10)).unwrap();
-        let update = "UPDATE projection_rows SET value = ?3 WHERE key = ?2 AND generation =
-            (SELECT generation FROM projection_models WHERE projection = ?1 AND slot = 'active')";
-        connection.execute(update, (projection, key, value)).unwrap() == 1
-    }
-
-    async fn reopen(&self) -> bool {
-        self.open_now().close().await;
-        let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
-        *self.store.lock().unwrap() = reopened;
-        true
-    }
+    Sqlite::open(|config| config).await
 }
 
 es_testing::projection_suite!(v1, sqlite);

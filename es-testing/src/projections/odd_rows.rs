@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ProjectionFixture;
 use super::models::*;
 use super::parts::*;
+use crate::laws::chain;
 
 /// Writes a text in the place of a row's value through the sink, for fixtures of stores that keep
 /// nothing which could be changed past them.
@@ -119,11 +120,6 @@ pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture)
         serves_the_fold(&store, &sink, Seen::model()).await;
         number += 3;
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A row with which writing, or reading, panics.

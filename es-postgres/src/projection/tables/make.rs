@@ -11,24 +11,12 @@ use super::super::commit::is_held_up;
 use super::super::model::only;
 use super::script::script;
 use super::unusable;
-use crate::connection::{Doing, Wanted};
+use crate::connection::{Doing, Failed, Wanted};
 use crate::error::has_code;
 use crate::migrate::{PAUSE, lock_key};
 use crate::sql::Statement;
 
 const MAKING: Doing<'static> = Doing("making the tables of a projection", None);
-
-/// Why nothing was made, and what was wanted then.
-struct Failed {
-    error: SinkError,
-    wanted: Wanted,
-}
-
-impl From<SinkError> for Failed {
-    fn from(error: SinkError) -> Self {
-        Self { error, wanted: Wanted::Alone }
-    }
-}
 
 impl Projections {
     /// Claims a model and makes its tables in one transaction, so that whoever is refused has made
@@ -91,7 +79,7 @@ impl Projections {
         &self,
         connection: &mut PgConnection,
         claim: &Claim,
-    ) -> Result<Lease, Failed> {
+    ) -> Result<Lease, Failed<SinkError>> {
         let failure = |error| SinkError::from(self.connections.failure(MAKING, error));
         let database = sqlx::query(self.statements.table_database.sql());
         let rows = self.rows_within(connection, database).await?;

@@ -10,7 +10,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use futures_util::FutureExt;
 
 use crate::support::sessions::{execute, insert, session};
-use crate::support::{database, events, key, open, run, to, told, value};
+use crate::support::{database, empty_store, events, key, open, run, to, told, value};
 
 #[tokio::test]
 async fn an_append_whose_commit_fails_is_not_acknowledged() {
@@ -37,8 +37,7 @@ async fn an_append_whose_commit_fails_is_not_acknowledged() {
 
 #[tokio::test]
 async fn a_race_in_a_repeatable_read_transaction_passes() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut connection = database.options().connect().await.unwrap();
     for is_raced in [true, false] {
         sqlx::raw_sql(
@@ -67,8 +66,7 @@ async fn a_race_in_a_repeatable_read_transaction_passes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_in_opposite_orders_come_to_an_end() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let mut first = database.options().connect().await.unwrap();
     let mut second = database.options().connect().await.unwrap();
     let mut one = first.begin().await.unwrap();

@@ -2,23 +2,15 @@
 
 use es_core::ExpectedVersion;
 use es_core::backend::AppendRequest;
-use es_pgtest::{Direction, Proxy, Server};
-use es_postgres::IdType;
+use es_pgtest::Direction;
 
 use super::*;
-use crate::support::{database, events, key, open, to};
-
-async fn proxied() -> (TestDatabase, Proxy, PostgresStore) {
-    let database = database(IdType::Text).await;
-    let proxy = Proxy::start(Server::shared()).await;
-    let config = PostgresConfig::new(proxy.options(database.name())).notifications(false);
-    let store = PostgresStore::open(config.writers(1).readers(1)).await.unwrap();
-    (database, proxy, store)
-}
+use crate::round_trips::counted;
+use crate::support::{events, key, open, to};
 
 #[tokio::test]
 async fn an_append_costs_what_the_documentation_says() {
-    let (_database, proxy, store) = proxied().await;
+    let (_database, proxy, store) = counted().await;
     let mut round_trips = Vec::new();
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     for number in 0..6 {
@@ -36,7 +28,7 @@ async fn an_append_costs_what_the_documentation_says() {
 #[tokio::test]
 async fn appends_that_wait_share_a_transaction() {
     const CALLERS: u64 = 200;
-    let (_database, proxy, store) = proxied().await;
+    let (_database, proxy, store) = counted().await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     store.append(to("account/a")).await.unwrap();
     proxy.reset();
@@ -53,7 +45,7 @@ async fn appends_that_wait_share_a_transaction() {
 
 #[tokio::test]
 async fn an_append_that_is_cut_at_any_message_is_in_the_model_or_not_written() {
-    let (database, proxy, store) = proxied().await;
+    let (database, proxy, store) = counted().await;
     // it looks on through no proxy
     let witness = open(&database).await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();

@@ -2,16 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use es_postgres::IdType;
-
 use super::*;
 use crate::notes::Note;
-use crate::support::{database, open, run, to, value};
+use crate::support::{empty_store, run, to, value};
 
 #[tokio::test]
 async fn a_constraint_that_is_checked_at_the_end_refuses_its_append() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.keep_inline(Definition::table::<Note>()).await.unwrap();
     let once = "ALTER TABLE notes_models
                 ADD CONSTRAINT once UNIQUE (stream) DEFERRABLE INITIALLY DEFERRED";

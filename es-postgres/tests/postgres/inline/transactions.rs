@@ -7,12 +7,11 @@ use es_postgres::IdType;
 use super::*;
 use crate::support::sessions::{execute, insert, session};
 use crate::support::waiting::soon;
-use crate::support::{database, events, open, to, told};
+use crate::support::{database, empty_store, events, open, to, told};
 
 #[tokio::test]
 async fn an_append_in_a_transaction_is_in_the_model_or_neither_is() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut session = session(&database).await;
     execute(&mut session, "BEGIN").await;
@@ -40,8 +39,7 @@ async fn an_append_in_a_transaction_is_in_the_model_or_neither_is() {
 
 #[tokio::test]
 async fn a_transaction_that_does_not_see_what_others_commit_is_refused() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut one = session(&database).await;
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
@@ -80,8 +78,7 @@ async fn who_has_written_before_it_wants_the_models_gets_them() {
 
 #[tokio::test]
 async fn another_failure_of_the_store_is_told_as_such() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut session = session(&database).await;
     let runs = "UPDATE execution_events_projection_models

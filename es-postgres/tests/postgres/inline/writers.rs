@@ -10,7 +10,7 @@ use es_postgres::IdType;
 use super::*;
 use crate::support::sessions::{execute, insert, pid, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, to, told, value};
+use crate::support::{database, empty_store, open, to, told, value};
 
 fn hasty(config: PostgresConfig) -> PostgresConfig {
     config.lock_timeout(Duration::from_millis(200))
@@ -59,8 +59,7 @@ async fn an_append_does_not_pass_an_open_writer() {
 
 #[tokio::test]
 async fn who_waits_for_the_append_is_let_go_first() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut writer = session(&database).await;
     execute(&mut writer, "BEGIN").await;

@@ -39,7 +39,7 @@ async fn a_claim_asks_for_a_table_a_moment_at_a_time() {
     let mut others = session(&database).await;
     let holder = pid(&mut others).await;
     execute(&mut others, "BEGIN; DELETE FROM open_orders_models WHERE FALSE").await;
-    let claim = claim(&Definition::table::<WithLines>(), Slot::Shadow);
+    let claim = claim::<WithLines>(Slot::Shadow);
     let error = failed(hasty.acquire(&claim).await);
     assert!(error.kind() == StoreErrorKind::Busy && error.is_transient(), "{error:?}");
     let text = error.to_string();
@@ -66,7 +66,7 @@ async fn a_claim_asks_for_a_table_a_moment_at_a_time() {
 async fn a_claim_waits_for_who_migrates() {
     let database = database(IdType::Text).await;
     let store = impatient(&database).await;
-    let claim = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    let claim = claim::<OpenOrder>(Slot::Active);
     let mut others = session(&database).await;
     let holder = pid(&mut others).await;
     others.lock().await.unwrap();
@@ -84,8 +84,7 @@ async fn a_claim_waits_for_who_migrates() {
 
 #[tokio::test]
 async fn what_the_server_says_tells_whom_to_blame() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
+    let (database, store) = empty_store().await;
     let lease = claimed(&store).await;
     let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN RAISE EXCEPTION 'so it is' USING ERRCODE = TG_ARGV[0]; END $$";

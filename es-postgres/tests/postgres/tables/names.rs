@@ -74,7 +74,7 @@ async fn a_name_that_the_application_has_is_refused() {
         let database = database(IdType::Text).await;
         run(&database, there).await;
         let store = open(&database).await;
-        let claim = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+        let claim = claim::<OpenOrder>(Slot::Active);
         let reason = unusable(store.acquire(&claim).await);
         assert!(reason.contains("another name"), "{there}: {reason}");
         assert_eq!(store.status(None).await.unwrap(), []);

@@ -40,7 +40,7 @@ async fn seen_by(database: &TestDatabase, role: &str) -> i64 {
 async fn a_login_without_the_right_is_told_the_script_that_makes_them() {
     let (database, owners) = with_orders().await;
     let (role, store) = reduced(&database).await;
-    let first = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    let first = claim::<OpenOrder>(Slot::Active);
     let script = store.table_script::<OpenOrder>().await.unwrap();
     let reason = unusable(store.acquire(&first).await);
     assert!(reason.ends_with(&script) && script.contains("CREATE TABLE"), "{reason}");
@@ -78,8 +78,7 @@ async fn who_makes_tables_grants_what_others_have_on_models() {
     runner.release().await;
     // a right that is taken away is missed before a commit is
     run(&database, &format!("REVOKE DELETE ON open_orders_models FROM {role}")).await;
-    let reason =
-        unusable(store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await);
+    let reason = unusable(store.acquire(&claim::<OpenOrder>(Slot::Active)).await);
     assert!(reason.contains("GRANT") && !reason.contains("CREATE"), "{reason}");
     run(&database, &store.table_script::<OpenOrder>().await.unwrap()).await;
     assert_eq!(store.table_script::<OpenOrder>().await.unwrap(), "");
@@ -101,8 +100,7 @@ async fn a_table_that_a_stranger_has_put_there_is_refused() {
          );"
     );
     run(&database, &theirs).await;
-    let reason =
-        unusable(store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await);
+    let reason = unusable(store.acquire(&claim::<OpenOrder>(Slot::Active)).await);
     assert!(reason.contains(&format!("belongs to {role}")), "{reason}");
     drop_role(&database, &role).await;
 }
