@@ -120,7 +120,7 @@ fn the_trigger_works_in_every_session() {
 /// is `replica`.
 #[test]
 fn every_trigger_of_the_store_fires_in_every_session() {
-    let (database, workspace) = (Database::migrated(), Workspace::new());
+    let (database, _workspace) = (Database::migrated(), Workspace::new());
     let triggers = |enabled: &str| {
         database.texts(&format!(
             "SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger
