@@ -7,8 +7,9 @@ use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use es_postgres::{IdType, Layout, PostgresConfig};
 
+use crate::support::waiting::until;
 use crate::support::{
-    database, events, exactly, layout_with_table, make_table, open, run, to, value,
+    database, empty_store, events, exactly, layout_with_table, make_table, open, run, to, value,
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
@@ -172,4 +173,33 @@ async fn a_session_from_the_days_of_the_empty_table_scans_nothing() {
     sqlx::Connection::close(connection).await.unwrap();
     let after: i64 = value(&database, scans).await;
     assert_eq!(after - before, 0, "rows were read by scans");
+}
+
+/// However many events there are: what stands behind the sequence is found by a bound of the index.
+#[tokio::test]
+async fn an_insert_reads_a_few_entries_of_the_indexes_in_a_session_from_the_empty_table_too() {
+    let (database, store) = empty_store().await;
+    let mut connection = database.options().connect().await.unwrap();
+    for version in 1..=60 {
+        store.append(to("account/1")).await.unwrap();
+        store.append_in(&mut connection, to("account/2")).await.unwrap();
+        let raw = format!(
+            "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('account', '3', {version}, 'noted', '{{}}')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(raw)).execute(&mut connection).await.unwrap();
+        if version == 10 {
+            run(&database, FILL).await;
+        }
+    }
+    store.close().await;
+    sqlx::Connection::close(connection).await.unwrap();
+    let inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'execution_events'";
+    until("all is counted", async || value::<i64>(&database, inserted).await == 20_180).await;
+    let read: i64 = value(
+        &database,
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'execution_events'",
+    )
+    .await;
+    assert!(read < 2_000, "181 INSERTs have read {read} entries");
 }
