@@ -20,7 +20,7 @@ use crate::sql::{Statements, TableStatements};
 
 mod filling;
 
-pub(crate) use filling::{Filling, OfStream, Sizes};
+pub(crate) use filling::{Filling, OfStream, Sizes, out_of_order};
 use filling::{OfLog, unreadable};
 
 /// How many events of the log a page may look at for those that its filter wants.
@@ -163,20 +163,22 @@ impl Reader {
                 .bind(is_whole)
         };
         let doing = Doing("reading", Some(stream));
-        let page = self.page_of(stream, read.limit, most);
+        let filling = Filling::new(read.limit, most, &self.place);
+        let page = OfStream::new(filling, stream.clone(), read.direction);
         let page = self.connections.each_row(doing, || bound(most, true), page).await?;
         if !page.is_cut_at_once() {
             return Ok(page.end(&self.sizes));
         }
-        let page = OfStream::new(Filling::bare(read.limit, &self.place), stream.clone());
+        let filling = Filling::bare(read.limit, &self.place);
+        let page = OfStream::new(filling, stream.clone(), read.direction);
         let page = self.connections.each_row(doing, || bound(1, false), page).await?;
         Ok(page.end(&self.sizes))
     }
 
-    /// An empty page of a stream, for no more than so many events.
+    /// An empty page of the beginning of a stream, for no more than so many events.
     pub(crate) fn page_of(&self, stream: &StreamId, limit: PageLimit, most: usize) -> OfStream {
         let filling = Filling::new(limit, most, &self.place);
-        OfStream::new(filling, stream.clone())
+        OfStream::new(filling, stream.clone(), Direction::Forwards)
     }
 
     /// The version before the first event that was recorded later than `instant`.

@@ -84,6 +84,11 @@ impl<'a> EventRow<'a> {
         self.get::<Option<i64>>(column::POSITION, "position").map(|position| position.is_none())
     }
 
+    /// The event's version, if the statement had an event.
+    pub(crate) fn version(self) -> Result<Option<i32>, StoreError> {
+        self.get(column::AGGREGATE_VERSION, "aggregate_version")
+    }
+
     pub(crate) fn payload_bytes(self) -> Result<usize, StoreError> {
         let json = self.get::<Option<Json<'_>>>(column::EVENT_DATA, "event_data")?;
         Ok(json.map_or(0, |json| json.0.len()))

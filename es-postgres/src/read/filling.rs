@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use es_core::backend::{PageBuilder, PageLimit, StoreError, StreamId, StreamPage};
+use es_core::backend::{
+    Direction, PageBuilder, PageLimit, StoreError, StoreErrorKind, StreamId, StreamPage,
+};
 use es_core::event::RecordedEvent;
 use es_core::execution::StreamVersion;
 use sqlx::Row;
@@ -115,17 +117,43 @@ impl Filling {
 pub(crate) struct OfStream {
     filling: Filling,
     stream: StreamId,
+    direction: Direction,
     version: i64,
+    /// The version of the event before.
+    last: Option<i32>,
 }
 
 impl OfStream {
-    pub(super) fn new(filling: Filling, stream: StreamId) -> Self {
-        Self { filling, stream, version: 0 }
+    pub(super) fn new(filling: Filling, stream: StreamId, direction: Direction) -> Self {
+        Self { filling, stream, direction, version: 0, last: None }
     }
 
     /// True if not even the first event could be sent.
     pub(crate) fn is_cut_at_once(&self) -> bool {
         self.filling.is_cut_at_once()
+    }
+
+    /// True if there was an event.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Only the plan of the statement says in which order events come, and an event that came after
+    /// a later one would be lost.
+    fn check_order(&mut self, row: &PgRow) -> Result<(), StoreError> {
+        let place = &self.filling.place;
+        let Some(next) = EventRow::new(row, place).version()? else {
+            return Ok(());
+        };
+        let is_passed = |last: i32| match self.direction {
+            Direction::Forwards => last > next,
+            Direction::Backwards => last < next,
+        };
+        if self.last.is_some_and(is_passed) {
+            return Err(out_of_order(&self.stream, place));
+        }
+        self.last = Some(next);
+        Ok(())
     }
 
     /// The page, and the version of the whole stream.
@@ -140,6 +168,7 @@ impl OfStream {
 impl Rows for OfStream {
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
         self.version = row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
+        self.check_order(&row)?;
         self.filling.take(&row, Some(&self.stream))
     }
 
@@ -167,6 +196,11 @@ impl Rows for OfLog {
     fn cut_off(&mut self) -> bool {
         self.filling.cut_off()
     }
+}
+
+pub(crate) fn out_of_order(stream: &StreamId, place: &str) -> StoreError {
+    let text = format!("the events of {stream} in {place} came out of their order");
+    StoreError::new(StoreErrorKind::Corrupt, text)
 }
 
 pub(super) fn unreadable(place: &str, error: sqlx::Error) -> StoreError {
