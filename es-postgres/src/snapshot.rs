@@ -250,7 +250,7 @@ impl Rows for WithTail {
             return self.page.take(row);
         }
         if self.page.is_begun() {
-            return Err(out_of_order(&self.stream, &self.place));
+            return Err(out_of_order(&self.place));
         }
         let read = with_tail(&row, &self.stream);
         self.snapshot = Some(read.map_err(|error| corrupt(&self.stream, &self.place, error))?);

@@ -56,19 +56,35 @@ pub(crate) struct Filling {
     is_cut: bool,
     /// The events come without what they say, which the server cannot send.
     is_bare: bool,
+    direction: Direction,
+    /// Where the event before stands: its version in a stream, its position in the log.
+    last: Option<i64>,
     place: Arc<str>,
 }
 
 impl Filling {
     pub(crate) fn new(limit: PageLimit, most: usize, place: &Arc<str>) -> Self {
         let place = Arc::clone(place);
-        let page = PageBuilder::new(limit);
-        Self { page, most, count: 0, is_full: false, is_cut: false, is_bare: false, place }
+        Self {
+            page: PageBuilder::new(limit),
+            most,
+            count: 0,
+            is_full: false,
+            is_cut: false,
+            is_bare: false,
+            direction: Direction::Forwards,
+            last: None,
+            place,
+        }
     }
 
     /// For one event that the server cannot send, without what it says.
     pub(super) fn bare(limit: PageLimit, place: &Arc<str>) -> Self {
         Self { is_bare: true, ..Self::new(limit, 1, place) }
+    }
+
+    pub(super) fn in_direction(self, direction: Direction) -> Self {
+        Self { direction, ..self }
     }
 
     /// The page ends before an event that the server cannot send.
@@ -95,9 +111,22 @@ impl Filling {
         stream: Option<&StreamId>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let row = EventRow::new(row, &self.place);
-        if row.is_empty()? {
+        let Some(position) = row.position()? else {
             return Ok(ControlFlow::Continue(()));
+        };
+        let next = match stream {
+            Some(_) => row.version()?.map(i64::from),
+            None => Some(position),
+        };
+        let is_passed = match self.direction {
+            Direction::Forwards => next < self.last,
+            Direction::Backwards => self.last.is_some() && next > self.last,
+        };
+        if is_passed {
+            // only the plan of the statement says in which order events come, and this one is lost
+            return Err(out_of_order(&self.place));
         }
+        self.last = next;
         if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
             self.is_full = true;
             // the last one that was asked for: nothing comes in vain
@@ -117,15 +146,12 @@ impl Filling {
 pub(crate) struct OfStream {
     filling: Filling,
     stream: StreamId,
-    direction: Direction,
     version: i64,
-    /// The version of the event before.
-    last: Option<i32>,
 }
 
 impl OfStream {
-    pub(super) fn new(filling: Filling, stream: StreamId, direction: Direction) -> Self {
-        Self { filling, stream, direction, version: 0, last: None }
+    pub(super) fn new(filling: Filling, stream: StreamId) -> Self {
+        Self { filling, stream, version: 0 }
     }
 
     /// True if not even the first event could be sent.
@@ -135,25 +161,7 @@ impl OfStream {
 
     /// True if there was an event.
     pub(crate) fn is_begun(&self) -> bool {
-        self.last.is_some()
-    }
-
-    /// Only the plan of the statement says in which order events come, and an event that came after
-    /// a later one would be lost.
-    fn check_order(&mut self, row: &PgRow) -> Result<(), StoreError> {
-        let place = &self.filling.place;
-        let Some(next) = EventRow::new(row, place).version()? else {
-            return Ok(());
-        };
-        let is_passed = |last: i32| match self.direction {
-            Direction::Forwards => last > next,
-            Direction::Backwards => last < next,
-        };
-        if self.last.is_some_and(is_passed) {
-            return Err(out_of_order(&self.stream, place));
-        }
-        self.last = Some(next);
-        Ok(())
+        self.filling.last.is_some()
     }
 
     /// The page, and the version of the whole stream.
@@ -168,7 +176,6 @@ impl OfStream {
 impl Rows for OfStream {
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
         self.version = row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
-        self.check_order(&row)?;
         self.filling.take(&row, Some(&self.stream))
     }
 
@@ -198,8 +205,8 @@ impl Rows for OfLog {
     }
 }
 
-pub(crate) fn out_of_order(stream: &StreamId, place: &str) -> StoreError {
-    let text = format!("the events of {stream} in {place} came out of their order");
+pub(crate) fn out_of_order(place: &str) -> StoreError {
+    let text = format!("the events of a page in {place} came out of their order");
     StoreError::new(StoreErrorKind::Corrupt, text)
 }
 

@@ -2,7 +2,8 @@
 //! planned.
 
 use es_core::ExpectedVersion;
-use es_core::backend::{AppendRequest, EventStore, ReadLog, ReadStream};
+use es_core::backend::{AppendRequest, EventStore, PageLimit, ReadLog, ReadStream};
+use es_core::event::EventFilter;
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use es_postgres::{IdType, Layout, PostgresConfig};
@@ -70,8 +71,10 @@ const HOT_OF_TYPE: [(&str, &str, &str); 4] = [
     ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "execution_events_snapshots_pkey"),
 ];
 
-/// What reads a part of a stream, in its order.
-const PARTS_OF_STREAMS: [&str; 5] = [
+/// What reads a part of a stream or of the log, in its order.
+const IN_ORDER: [&str; 7] = [
+    "read_log",
+    "read_log_filtered",
     "read_stream_forwards",
     "read_stream_backwards",
     "version_until",
@@ -129,7 +132,7 @@ async fn check_plans(database: &TestDatabase, when: &str) {
             let lookups = plan.matches("unique_aggregate_version").count();
             assert_eq!(lookups, 1, "the head is looked up once, {name}, {when}:\n{plan}");
         }
-        if PARTS_OF_STREAMS.contains(&name) {
+        if IN_ORDER.contains(&name) {
             assert!(!plan.contains("Sort"), "{name}, {when}:\n{plan}");
             assert!(!plan.contains("Aggregate"), "{name}, {when}:\n{plan}");
         }
@@ -230,4 +233,32 @@ async fn an_insert_reads_a_few_entries_of_the_indexes_in_a_session_from_the_empt
     )
     .await;
     assert!(read < 2_000, "181 INSERTs have read {read} entries");
+}
+
+/// What a page with a filter looks at is bounded without being read.
+#[tokio::test]
+async fn a_full_page_of_the_log_with_a_filter_reads_no_more_entries_than_it_needs() {
+    const PAGES: i64 = 20;
+    let (database, store) = empty_store().await;
+    run(&database, FILL).await;
+    let limit = PageLimit::events(10);
+    let filter = EventFilter::all().stored_aggregate_type("posting");
+    let mut read = ReadLog::from_start().filter(filter).limit(limit);
+    for number in 1..=PAGES {
+        let page = store.read_log(&read).await.unwrap();
+        assert_eq!(page.events.len(), 10);
+        assert_eq!(page.next.to_sequence(), 10 * number.unsigned_abs());
+        read.after = page.next;
+    }
+    store.close().await;
+    let of_index = |count: &str| {
+        format!(
+            "SELECT {count} FROM pg_stat_user_indexes
+             WHERE indexrelname = 'idx_execution_events_position'"
+        )
+    };
+    let scans = of_index("idx_scan");
+    until("all is counted", async || value::<i64>(&database, &scans).await >= 3 * PAGES).await;
+    let read: i64 = value(&database, &of_index("idx_tup_read")).await;
+    assert!(read < 1_000, "{PAGES} pages of 10 events have read {read} entries");
 }
