@@ -191,27 +191,32 @@ pub(crate) fn bind_single(
     let [part] = request.streams() else {
         return None;
     };
-    let statement = match part.events.len() {
-        1 => &statements.append_event,
-        _ => &statements.append_events,
+    let key = request.idempotency_key();
+    let statement = match (part.events.len(), key) {
+        (1, None) => &statements.append_event,
+        (1, Some(_)) => &statements.append_event_keyed,
+        (_, None) => &statements.append_events,
+        (_, Some(_)) => &statements.append_events_keyed,
     };
     let query = bind_stream(sqlx::query(statement.sql()), ids, &part.stream)?
         .bind(expectation(part.expected))
-        .bind(request.idempotency_key().map(|key| key.as_str().to_owned()))
         .bind(chrono::DateTime::<chrono::Utc>::from(now));
     let events = || part.events.iter();
-    Some(match part.events.as_slice() {
+    let query = match part.events.as_slice() {
         [event] => query
             .bind(event.event_id.as_uuid())
             .bind(event.event_type.as_str().to_owned())
             .bind(Json(event.payload.as_raw()))
             .bind(Json(&event.metadata)),
-        several => query
+        _ => query
             .bind(events().map(|event| event.event_id.as_uuid()).bind_iter())
             .bind(events().map(|event| event.event_type.as_str()).bind_iter())
             .bind(events().map(|event| Json(event.payload.as_raw())).bind_iter())
-            .bind(events().map(|event| Json(&event.metadata)).bind_iter())
-            .bind(i32::try_from(several.len()).unwrap_or(i32::MAX)),
+            .bind(events().map(|event| Json(&event.metadata)).bind_iter()),
+    };
+    Some(match key {
+        Some(key) => query.bind(key.as_str().to_owned()),
+        None => query,
     })
 }
 
@@ -221,24 +226,26 @@ pub(crate) fn single_outcome(
     rows: &[PgRow],
     now: Timestamp,
 ) -> Result<Option<Appended>, sqlx::Error> {
-    let Some(part) = request.streams().first().filter(|_| !rows.is_empty()) else {
+    let (Some(part), Some(row)) = (request.streams().first(), rows.first()) else {
         return Ok(None);
     };
-    let mut events = Vec::with_capacity(rows.len());
-    for (event, row) in part.events.iter().zip(rows) {
-        events.push(EventReceipt {
-            event_id: event.event_id,
-            version: version(row.try_get(1)?),
-            position: position(row.try_get(0)?),
-            recorded_at: now,
-        });
-    }
-    // rows come back in the order in which they were written
-    let is_whole = events.len() == part.events.len()
-        && events.windows(2).all(|pair| pair[0].version.next() == pair[1].version);
-    if !is_whole {
+    let Some(first) = row.try_get::<Option<i32>, _>(0)?.map(version) else {
+        return Ok(None);
+    };
+    let positions: Vec<i64> = match part.events.len() {
+        1 => vec![row.try_get(1)?],
+        _ => row.try_get(1)?,
+    };
+    if positions.len() != part.events.len() {
         return Err(sqlx::Error::Decode("an answer for other events".into()));
     }
+    let receipt = |((event, place), number): ((&NewEvent, i64), u64)| EventReceipt {
+        event_id: event.event_id,
+        version: first.plus(number),
+        position: position(place),
+        recorded_at: now,
+    };
+    let events = part.events.iter().zip(positions).zip(0..).map(receipt).collect();
     let streams = vec![AppendedStream { stream: part.stream.clone(), events }];
     Ok(Some(Appended { streams, repeated: false }))
 }

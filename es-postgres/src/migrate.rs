@@ -23,7 +23,7 @@ pub(crate) use lock::lock_key;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 21] = [
+const STEPS: [(&str, &str); 23] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -45,6 +45,11 @@ const STEPS: [(&str, &str); 21] = [
     ("readable (from 17 on)", include_str!("../migrations/0019_readable.sql")),
     ("leases of clocks (from 17 on)", include_str!("../migrations/0020_leases_of_clocks.sql")),
     ("visible beside open writers (from 17 on)", include_str!("../migrations/0021_visible.sql")),
+    (
+        "sequence checked by index (from 17 on)",
+        include_str!("../migrations/0022_sequence_checked_by_index.sql"),
+    ),
+    ("rows by lz4 (from 17 on)", include_str!("../migrations/0023_rows_by_lz4.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -20,10 +20,11 @@ use crate::sql::{Statements, TableStatements};
 
 mod filling;
 
-pub(crate) use filling::{Filling, OfStream, Sizes};
+pub(crate) use filling::{Filling, OfStream, Sizes, out_of_order};
 use filling::{OfLog, unreadable};
 
-/// How many events of the log a page may look at for those that its filter wants.
+/// How many positions of the log a page may look at, from the first event on, for what its filter
+/// wants.
 pub(crate) const LOOKED_AT: i64 = 10_000;
 
 /// What reading needs.
@@ -163,17 +164,19 @@ impl Reader {
                 .bind(is_whole)
         };
         let doing = Doing("reading", Some(stream));
-        let page = self.page_of(stream, read.limit, most);
-        let page = self.connections.each_row(doing, || bound(most, true), page).await?;
-        if !page.is_cut_at_once() {
-            return Ok(page.end(&self.sizes));
+        let page =
+            |filling: Filling| OfStream::new(filling.in_direction(read.direction), stream.clone());
+        let whole = page(Filling::new(read.limit, most, &self.place));
+        let read_page = self.connections.each_row(doing, || bound(most, true), whole).await?;
+        if !read_page.is_cut_at_once() {
+            return Ok(read_page.end(&self.sizes));
         }
-        let page = OfStream::new(Filling::bare(read.limit, &self.place), stream.clone());
-        let page = self.connections.each_row(doing, || bound(1, false), page).await?;
-        Ok(page.end(&self.sizes))
+        let bare = page(Filling::bare(read.limit, &self.place));
+        let read_page = self.connections.each_row(doing, || bound(1, false), bare).await?;
+        Ok(read_page.end(&self.sizes))
     }
 
-    /// An empty page of a stream, for no more than so many events.
+    /// An empty page of the beginning of a stream, for no more than so many events.
     pub(crate) fn page_of(&self, stream: &StreamId, limit: PageLimit, most: usize) -> OfStream {
         let filling = Filling::new(limit, most, &self.place);
         OfStream::new(filling, stream.clone())

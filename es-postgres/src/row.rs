@@ -79,9 +79,14 @@ impl<'a> EventRow<'a> {
         Self { row, place }
     }
 
-    /// True if the statement had no event for this row.
-    pub(crate) fn is_empty(self) -> Result<bool, StoreError> {
-        self.get::<Option<i64>>(column::POSITION, "position").map(|position| position.is_none())
+    /// The event's position, if the statement had an event for this row.
+    pub(crate) fn position(self) -> Result<Option<i64>, StoreError> {
+        self.get(column::POSITION, "position")
+    }
+
+    /// The event's version, if the statement had an event for this row.
+    pub(crate) fn version(self) -> Result<Option<i32>, StoreError> {
+        self.get(column::AGGREGATE_VERSION, "aggregate_version")
     }
 
     pub(crate) fn payload_bytes(self) -> Result<usize, StoreError> {

@@ -16,7 +16,7 @@ use sqlx::types::Json;
 use crate::config::IdType;
 use crate::connection::{Bound, Doing, Rows};
 use crate::error::store_error;
-use crate::read::{OfStream, Reader, bind_id, bind_stream, int, one_more};
+use crate::read::{OfStream, Reader, bind_id, bind_stream, int, one_more, out_of_order};
 use crate::row::{Instant, Json as JsonText};
 use crate::sql::{Statement, TableStatements};
 
@@ -248,6 +248,9 @@ impl Rows for WithTail {
         let is_snapshot = row.try_get(8);
         if !is_snapshot.map_err(|error| store_error("reading events", &self.place, error))? {
             return self.page.take(row);
+        }
+        if self.page.is_begun() {
+            return Err(out_of_order(&self.place));
         }
         let read = with_tail(&row, &self.stream);
         self.snapshot = Some(read.map_err(|error| corrupt(&self.stream, &self.place, error))?);

@@ -90,7 +90,9 @@ statements! {
     announce
     append
     append_event
+    append_event_keyed
     append_events
+    append_events_keyed
     append_within
     blockers
     delete_snapshots

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use es_core::backend::{PageBuilder, PageLimit, StoreError, StreamId, StreamPage};
+use es_core::backend::{
+    Direction, PageBuilder, PageLimit, StoreError, StoreErrorKind, StreamId, StreamPage,
+};
 use es_core::event::RecordedEvent;
 use es_core::execution::StreamVersion;
 use sqlx::Row;
@@ -54,19 +56,35 @@ pub(crate) struct Filling {
     is_cut: bool,
     /// The events come without what they say, which the server cannot send.
     is_bare: bool,
+    direction: Direction,
+    /// Where the event before stands: its version in a stream, its position in the log.
+    last: Option<i64>,
     place: Arc<str>,
 }
 
 impl Filling {
     pub(crate) fn new(limit: PageLimit, most: usize, place: &Arc<str>) -> Self {
         let place = Arc::clone(place);
-        let page = PageBuilder::new(limit);
-        Self { page, most, count: 0, is_full: false, is_cut: false, is_bare: false, place }
+        Self {
+            page: PageBuilder::new(limit),
+            most,
+            count: 0,
+            is_full: false,
+            is_cut: false,
+            is_bare: false,
+            direction: Direction::Forwards,
+            last: None,
+            place,
+        }
     }
 
     /// For one event that the server cannot send, without what it says.
     pub(super) fn bare(limit: PageLimit, place: &Arc<str>) -> Self {
         Self { is_bare: true, ..Self::new(limit, 1, place) }
+    }
+
+    pub(super) fn in_direction(self, direction: Direction) -> Self {
+        Self { direction, ..self }
     }
 
     /// The page ends before an event that the server cannot send.
@@ -93,9 +111,22 @@ impl Filling {
         stream: Option<&StreamId>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let row = EventRow::new(row, &self.place);
-        if row.is_empty()? {
+        let Some(position) = row.position()? else {
             return Ok(ControlFlow::Continue(()));
+        };
+        let next = match stream {
+            Some(_) => row.version()?.map(i64::from),
+            None => Some(position),
+        };
+        let is_passed = match self.direction {
+            Direction::Forwards => next < self.last,
+            Direction::Backwards => self.last.is_some() && next > self.last,
+        };
+        if is_passed {
+            // only the plan of the statement says in which order events come, and this one is lost
+            return Err(out_of_order(&self.place));
         }
+        self.last = next;
         if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
             self.is_full = true;
             // the last one that was asked for: nothing comes in vain
@@ -126,6 +157,11 @@ impl OfStream {
     /// True if not even the first event could be sent.
     pub(crate) fn is_cut_at_once(&self) -> bool {
         self.filling.is_cut_at_once()
+    }
+
+    /// True if there was an event.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.filling.last.is_some()
     }
 
     /// The page, and the version of the whole stream.
@@ -167,6 +203,11 @@ impl Rows for OfLog {
     fn cut_off(&mut self) -> bool {
         self.filling.cut_off()
     }
+}
+
+pub(crate) fn out_of_order(place: &str) -> StoreError {
+    let text = format!("the events of a page in {place} came out of their order");
+    StoreError::new(StoreErrorKind::Corrupt, text)
 }
 
 pub(super) fn unreadable(place: &str, error: sqlx::Error) -> StoreError {

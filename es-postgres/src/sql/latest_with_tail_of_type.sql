@@ -2,7 +2,8 @@
 --
 -- The snapshot, if there is one, comes first and has its schema in the place of the event's type and
 -- its last event in that of the event's id. Then one row at least, which tells the stream's version;
--- the first event is the one that the snapshot should end with.
+-- the first event is the one that the snapshot should end with. The tail is in order as it comes from the
+-- index: an ORDER BY of all rows would sort them again.
 WITH kept AS MATERIALIZED (
     SELECT
         t."{snapshot_version}" AS aggregate_version,
@@ -40,10 +41,17 @@ SELECT
     head.version,
     FALSE
 FROM (
-    SELECT coalesce(max(aggregate_version), 0)::bigint AS version
-    FROM "{schema}"."{events}"
-    WHERE aggregate_type = $1
-        AND aggregate_id = $2
+    SELECT coalesce(
+        (
+            SELECT aggregate_version
+            FROM "{schema}"."{events}"
+            WHERE aggregate_type = $1
+                AND aggregate_id = $2
+            ORDER BY aggregate_version DESC
+            LIMIT 1
+        ),
+        0
+    )::bigint AS version
 ) head
 LEFT JOIN LATERAL (
     SELECT *
@@ -55,4 +63,3 @@ LEFT JOIN LATERAL (
     ORDER BY aggregate_version
     LIMIT $4
 ) e ON TRUE
-ORDER BY is_snapshot DESC, aggregate_version

@@ -1,8 +1,11 @@
 -- $1 position before the first, $2 last position, $3 how many events, $4 aggregate types or null,
--- $5 event types or null, $6 how many events to look at, $7 whether with what they say,
+-- $5 event types or null, $6 how many positions to look at, $7 whether with what they say,
 -- $8 with what the ids of streams in view begin, or null
 --
--- One row at least, which tells how far was looked, and which event in view is the last up to there.
+-- One row at least, which tells how far was looked, which is as far as an event stands, and which event in
+-- view is the last up to there. Positions are counted from the first event on: no event has to be read to
+-- count them, and a gap before it is passed at once. The events are in order as they come from the index:
+-- an ORDER BY of all rows would sort them again.
 SELECT
     e.position,
     e.event_id,
@@ -20,18 +23,29 @@ SELECT
     last.aggregate_id::text,
     last.position
 FROM (
-    SELECT coalesce(
-        (
+    SELECT CASE
+        WHEN first.position IS NULL OR $2 - first.position < $6 THEN $2
+        ELSE (
+            SELECT position
+            FROM "{schema}"."{events}"
+            WHERE position > $1
+                AND position < first.position + $6
+            ORDER BY position DESC
+            LIMIT 1
+        )
+    END AS position
+    FROM (
+        SELECT (
             SELECT position
             FROM "{schema}"."{events}"
             WHERE position > $1
                 AND position <= $2
             ORDER BY position
-            OFFSET $6 - 1
             LIMIT 1
-        ),
-        $2
-    ) AS position
+        ) AS position
+        OFFSET 0
+    ) first
+    OFFSET 0
 ) reach
 LEFT JOIN LATERAL (
     SELECT position, event_id, aggregate_version, aggregate_type, aggregate_id
@@ -53,4 +67,3 @@ LEFT JOIN LATERAL (
     ORDER BY position
     LIMIT $3
 ) e ON TRUE
-ORDER BY e.position

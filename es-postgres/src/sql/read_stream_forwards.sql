@@ -1,7 +1,8 @@
 -- $1 aggregate type, $2 aggregate id, $3 lowest version, $4 highest version, $5 how many events,
 -- $6 whether with what they say
 --
--- One row at least, which tells the stream's version.
+-- One row at least, which tells the stream's version. The page is in order as it comes from the index: an
+-- ORDER BY of all rows would sort them again.
 SELECT
     e.position,
     e.event_id,
@@ -12,10 +13,17 @@ SELECT
     CASE WHEN $6::bool THEN e.event_data END,
     head.version
 FROM (
-    SELECT coalesce(max(aggregate_version), 0)::bigint AS version
-    FROM "{schema}"."{events}"
-    WHERE aggregate_type = $1
-        AND aggregate_id = $2
+    SELECT coalesce(
+        (
+            SELECT aggregate_version
+            FROM "{schema}"."{events}"
+            WHERE aggregate_type = $1
+                AND aggregate_id = $2
+            ORDER BY aggregate_version DESC
+            LIMIT 1
+        ),
+        0
+    )::bigint AS version
 ) head
 LEFT JOIN LATERAL (
     SELECT *
@@ -26,4 +34,3 @@ LEFT JOIN LATERAL (
     ORDER BY aggregate_version
     LIMIT $5
 ) e ON TRUE
-ORDER BY e.aggregate_version

@@ -12,10 +12,12 @@ SELECT coalesce(
         LIMIT 1
     ),
     (
-        SELECT max(aggregate_version)
+        SELECT aggregate_version
         FROM "{schema}"."{events}"
         WHERE aggregate_type = $1
             AND aggregate_id = $2
+        ORDER BY aggregate_version DESC
+        LIMIT 1
     ),
     0
 )

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use es_core::backend::{EventStore, Position, ReadLog};
+use es_core::event::EventFilter;
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions, Connection, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -201,4 +202,26 @@ async fn many_that_wait_cost_less_than_ten_statements_a_second() {
     for waited in waiting {
         waited.await.unwrap().unwrap();
     }
+}
+
+/// Positions of no event are passed at once, however many there are, and a page ends at an event.
+#[tokio::test]
+async fn a_page_with_a_filter_passes_a_gap_at_once() {
+    let (database, store) = empty_store().await;
+    store.append(to("account/a")).await.unwrap();
+    for (drawn, stream) in [(1_000_000_000_000_u64, "account/b"), (1_000_000_100_000, "order/c")] {
+        let jump = format!("SELECT setval('execution_events_position_seq', {drawn})");
+        run(&database, &jump).await;
+        store.append(to(stream)).await.unwrap();
+    }
+    let filter = EventFilter::all().stored_aggregate_type("account");
+    let mut read = ReadLog::from_start().filter(filter);
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        let page = store.read_log(&read).await.unwrap();
+        assert_eq!(page.last.unwrap().position, page.next);
+        pages.push((page.events.len(), page.next.to_sequence()));
+        read.after = page.next;
+    }
+    assert_eq!(pages, [(1, 1), (1, 1_000_000_000_001), (0, 1_000_000_100_001)]);
 }

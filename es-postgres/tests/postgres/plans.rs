@@ -2,27 +2,25 @@
 //! planned.
 
 use es_core::ExpectedVersion;
-use es_core::backend::{AppendRequest, EventStore, ReadLog, ReadStream};
+use es_core::backend::{AppendRequest, EventStore, PageLimit, ReadLog, ReadStream};
+use es_core::event::EventFilter;
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use es_postgres::{IdType, Layout, PostgresConfig};
 
+use crate::support::waiting::until;
 use crate::support::{
-    database, events, exactly, layout_with_table, make_table, open, run, to, value,
+    database, empty_store, events, exactly, layout_with_table, make_table, open, run, to, value,
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 17] = [
-    (
-        "append_event",
-        "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
-        "unique_aggregate_version",
-    ),
-    (
-        "append_events",
-        "'posting', '1', 7, 'k', now(), '{}', '{}', '{}', '{}', 3",
-        "unique_aggregate_version",
-    ),
+const HOT: [(&str, &str, &str); 21] = [
+    ("append_event", ONE_EVENT, "unique_aggregate_version"),
+    ("append_event_keyed", ONE_EVENT_KEYED, "unique_aggregate_version"),
+    ("append_event_keyed", ONE_EVENT_KEYED, "idx_execution_events_idempotency"),
+    ("append_events", EVENTS, "unique_aggregate_version"),
+    ("append_events_keyed", EVENTS_KEYED, "unique_aggregate_version"),
+    ("append_events_keyed", EVENTS_KEYED, "idx_execution_events_idempotency"),
     (
         "read_stream_forwards",
         "'posting', '1', 1, 2147483647, 501, TRUE",
@@ -60,12 +58,28 @@ const HOT: [(&str, &str, &str); 17] = [
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 
+const ONE_EVENT: &str = "'posting', '1', 7, now(), gen_random_uuid(), 'x', '{}', '{}'";
+const ONE_EVENT_KEYED: &str = "'posting', '1', 7, now(), gen_random_uuid(), 'x', '{}', '{}', 'k'";
+const EVENTS: &str = "'posting', '1', 7, now(), '{}', '{}', '{}', '{}'";
+const EVENTS_KEYED: &str = "'posting', '1', 7, now(), '{}', '{}', '{}', '{}', 'k'";
+
 /// What is hot where snapshots are in a table of the application's.
 const HOT_OF_TYPE: [(&str, &str, &str); 4] = [
     ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
     ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "kept_of_stream"),
     ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "kept_of_stream"),
     ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "execution_events_snapshots_pkey"),
+];
+
+/// What reads a part of a stream or of the log, in its order.
+const IN_ORDER: [&str; 7] = [
+    "read_log",
+    "read_log_filtered",
+    "read_stream_forwards",
+    "read_stream_backwards",
+    "version_until",
+    "latest_with_tail",
+    "latest_with_tail_of_type",
 ];
 
 fn statement(name: &str) -> String {
@@ -112,8 +126,24 @@ async fn check_plans(database: &TestDatabase, when: &str) {
         assert!(!plan.contains("Seq Scan on execution_events"), "{name}, {when}:\n{plan}");
         assert!(!plan.contains("Seq Scan on kept"), "{name}, {when}:\n{plan}");
         assert!(!plan.contains("Bitmap"), "{name}, {when}:\n{plan}");
+        // it has no versions: whoever goes by it reads all of a stream
+        assert!(!plan.contains("idx_execution_events_aggregate"), "{name}, {when}:\n{plan}");
+        if name.starts_with("append_event") {
+            let lookups = plan.matches("unique_aggregate_version").count();
+            assert_eq!(lookups, 1, "the head is looked up once, {name}, {when}:\n{plan}");
+        }
+        if IN_ORDER.contains(&name) {
+            assert!(!plan.contains("Sort"), "{name}, {when}:\n{plan}");
+            assert!(!plan.contains("Aggregate"), "{name}, {when}:\n{plan}");
+        }
     }
 }
+
+/// 10,000 events of one posting, by hand.
+const FILL_ONE: &str = "
+    INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+    SELECT 'posting', 'long', n, 'script_execution_completed', '{\"output\": \"x\"}', '{}'
+    FROM generate_series(1, 10000) n";
 
 /// 20,000 events of 2,000 postings, by hand.
 const FILL: &str = "
@@ -129,6 +159,8 @@ async fn hot_statements_use_their_index_on_an_empty_an_analysed_and_a_large_tabl
     check_plans(&database, "empty").await;
     run(&database, "VACUUM ANALYZE execution_events").await;
     check_plans(&database, "analysed while empty").await;
+    run(&database, FILL_ONE).await;
+    check_plans(&database, "one long stream, statistics of the empty table").await;
     run(&database, FILL).await;
     check_plans(&database, "large, statistics of the empty table").await;
     run(&database, "VACUUM ANALYZE execution_events").await;
@@ -172,4 +204,62 @@ async fn a_session_from_the_days_of_the_empty_table_scans_nothing() {
     sqlx::Connection::close(connection).await.unwrap();
     let after: i64 = value(&database, scans).await;
     assert_eq!(after - before, 0, "rows were read by scans");
+}
+
+/// However many events there are: what stands behind the sequence is found by a bound of the index.
+#[tokio::test]
+async fn an_insert_reads_a_few_entries_of_the_indexes_in_a_session_from_the_empty_table_too() {
+    let (database, store) = empty_store().await;
+    let mut connection = database.options().connect().await.unwrap();
+    for version in 1..=60 {
+        store.append(to("account/1")).await.unwrap();
+        store.append_in(&mut connection, to("account/2")).await.unwrap();
+        let raw = format!(
+            "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('account', '3', {version}, 'noted', '{{}}')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(raw)).execute(&mut connection).await.unwrap();
+        if version == 10 {
+            run(&database, FILL).await;
+        }
+    }
+    store.close().await;
+    sqlx::Connection::close(connection).await.unwrap();
+    let inserted = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'execution_events'";
+    until("all is counted", async || value::<i64>(&database, inserted).await == 20_180).await;
+    let read: i64 = value(
+        &database,
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = 'execution_events'",
+    )
+    .await;
+    // a look of the store's own beside the filling would pass over all of that once
+    assert!(read < 100_000, "181 INSERTs have read {read} entries");
+}
+
+/// What a page with a filter looks at is bounded without being read.
+#[tokio::test]
+async fn a_full_page_of_the_log_with_a_filter_reads_no_more_entries_than_it_needs() {
+    const PAGES: i64 = 20;
+    let (database, store) = empty_store().await;
+    run(&database, FILL).await;
+    let limit = PageLimit::events(10);
+    let filter = EventFilter::all().stored_aggregate_type("posting");
+    let mut read = ReadLog::from_start().filter(filter).limit(limit);
+    for number in 1..=PAGES {
+        let page = store.read_log(&read).await.unwrap();
+        assert_eq!(page.events.len(), 10);
+        assert_eq!(page.next.to_sequence(), 10 * number.unsigned_abs());
+        read.after = page.next;
+    }
+    store.close().await;
+    let of_index = |count: &str| {
+        format!(
+            "SELECT {count} FROM pg_stat_user_indexes
+             WHERE indexrelname = 'idx_execution_events_position'"
+        )
+    };
+    let scans = of_index("idx_scan");
+    until("all is counted", async || value::<i64>(&database, &scans).await >= 3 * PAGES).await;
+    let read: i64 = value(&database, &of_index("idx_tup_read")).await;
+    assert!(read < 1_000, "{PAGES} pages of 10 events have read {read} entries");
 }

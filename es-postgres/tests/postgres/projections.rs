@@ -86,6 +86,17 @@ async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
 }
 
 #[tokio::test]
+async fn rows_are_compressed_by_lz4_where_there_is_one() {
+    let database = database(IdType::Text).await;
+    let compressed = "SELECT attcompression = 'l' FROM pg_attribute
+        WHERE attrelid = 'execution_events_projection_rows'::regclass AND attname = 'value'";
+    let has_lz4 = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings
+        WHERE name = 'default_toast_compression'";
+    let expected: bool = value(&database, has_lz4).await;
+    assert_eq!(value::<bool>(&database, compressed).await, expected);
+}
+
+#[tokio::test]
 async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
     let (database, proxy, store, _) = leased().await;
     let claim = claim(Slot::Active, 1).tables([Note::SCHEMA]);
