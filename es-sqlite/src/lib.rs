@@ -3,7 +3,8 @@
 //! # Threads
 //!
 //! One thread writes. It takes what waits, at most 512 appends or 8 MiB, into one transaction and
-//! answers each caller for itself; it never waits for more to come. An append whose caller has gone
+//! answers each caller for itself; it never waits for more to come. What needs a transaction for itself
+//! comes after those that wait with it. An append whose caller has gone
 //! before its transaction began is skipped. When a commit fails nobody is told of success: after a
 //! full disk, a busy file or a violated constraint nothing was written, after anything else the
 //! outcome is unknown and the store refuses all further work until it is opened again, because a
@@ -23,7 +24,8 @@
 //!
 //! The store is a [`ProjectionSink`](es_core::backend::ProjectionSink). Each commit is a
 //! transaction of its own on the writing thread, changes of tables
-//! ([`TableProjection`](es_core::TableProjection)) included; the view
+//! ([`TableProjection`](es_core::TableProjection)) included, and is flushed to the disk with the next
+//! append: after a loss of power it may be made once more. The view
 //! `projection_active_rows` shows what is served. A switch takes the replaced model out of the way;
 //! its rows are removed afterwards, a part at a time, and appends go on between the parts. Who waits
 //! for a projection is woken by commits of this process at once, and by those of others as for the

@@ -26,7 +26,7 @@ use crate::read;
 use crate::reader::Read;
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
-use crate::writer::{Job, append_failure};
+use crate::writer::{Flush, Job, append_failure};
 
 mod care;
 mod snapshots;
@@ -152,7 +152,7 @@ impl SqliteStore {
         let (limits, clock) = (self.shared.config.limits, self.shared.config.clock.clone());
         let (identity, inline) = (self.shared.identity.clone(), Arc::clone(self.inline()));
         self.writes()?
-            .write_alone(move |connection| {
+            .write_alone(Flush::Now, move |connection| {
                 work(&mut SqliteTransaction::new(connection, identity, limits, clock, inline))
             })
             .await
@@ -213,13 +213,13 @@ impl SqliteStore {
     }
 
     /// [`write`](Self::write) for work that needs nothing of a transaction but its connection.
-    pub(crate) async fn write_plainly<T, E, W>(&self, work: W) -> Result<T, E>
+    pub(crate) async fn write_plainly<T, E, W>(&self, flush: Flush, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.writes()?.write_alone(work).await
+        self.writes()?.write_alone(flush, work).await
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
