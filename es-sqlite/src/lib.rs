@@ -12,8 +12,8 @@
 //!
 //! A few threads read, each on a connection of its own, so that readers and the writer do not wait
 //! for one another, but for a moment (0.1 to 2 s) where reads keep a write-ahead log of 64 MiB from
-//! being cut. Every call is one short transaction; a page of the log looks at no more than 10,000
-//! events, wanted or not.
+//! being cut. Every call is one short transaction, or one statement; a page of the log looks at no more
+//! than 10,000 events, wanted or not.
 //!
 //! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
 //!

@@ -23,7 +23,7 @@ use crate::open_reads::OpenReads;
 use crate::projection::Inline;
 use crate::queue::Queue;
 use crate::read;
-use crate::reader::Read;
+use crate::reader::{Read, in_transaction};
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
 use crate::writer::{Flush, Job, append_failure};
@@ -183,6 +183,17 @@ impl SqliteStore {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
+        self.read_plainly(call, move |connection| in_transaction(connection, work)).await
+    }
+
+    /// The same without a transaction, for work that is one statement, or needs no one state for
+    /// several.
+    async fn read_plainly<T, E, W>(&self, call: &'static str, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
         self.shared.check_poison()?;
         let history = Arc::clone(&self.shared.history);
         let open_reads = Arc::clone(&self.shared.open_reads);
@@ -289,13 +300,22 @@ impl EventStore for SqliteStore {
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
         let (stream, key) = (stream.clone(), key.clone());
-        self.read_as("find_append", move |connection| read::find_append(connection, &stream, &key))
-            .await
+        // what a key names was there before it
+        self.read_plainly("find_append", move |connection| {
+            read::find_append(connection, &stream, &key)
+        })
+        .await
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let read = read.clone();
-        self.read_as("read_stream", move |connection| read::read_stream(connection, &read)).await
+        self.read_plainly("read_stream", move |connection| {
+            if read::goes_to_the_end(&read) {
+                return read::read_stream(connection, &read);
+            }
+            in_transaction(connection, |connection| read::read_stream(connection, &read))
+        })
+        .await
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {

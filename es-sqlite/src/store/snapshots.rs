@@ -19,7 +19,7 @@ impl SnapshotStore for SqliteStore {
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         let stream = stream.clone();
-        self.read_as("latest_snapshot", move |connection| {
+        self.read_plainly("latest_snapshot", move |connection| {
             snapshot::latest(connection, &stream, up_to)
         })
         .await
