@@ -107,9 +107,10 @@ impl Projections {
         let selected: Vec<_> = selected.cloned().collect();
         let content = if definition.has_tables() {
             let changes = definition.table_changes(&selected)?;
-            // on a copy: another projection may refuse the append yet
-            let mut after = self.model(definition.name(), lease.slot)?.tables.clone();
-            after.apply(definition.name(), &changes)?;
+            // undone again: another projection may refuse the append yet
+            let tables = &mut self.model(definition.name(), lease.slot)?.tables;
+            let undo = tables.apply(definition.name(), &changes)?;
+            tables.undo(undo);
             Content::Tables(changes)
         } else {
             let keys = definition.keys_of(&selected)?;

@@ -180,7 +180,7 @@ impl Projections {
         if !batch.unpark.iter().all(|id| model.waits(id)) {
             return Err(SinkError::ParkedChanged { projection: projection.clone() });
         }
-        // the last thing that can fail; it works on a copy
+        // the last thing that can fail, and then it has changed nothing
         match &batch.content {
             Content::Rows(changes) => {
                 for change in changes {
@@ -191,9 +191,7 @@ impl Projections {
                 }
             }
             Content::Tables(changes) => {
-                let mut tables = model.tables.clone();
-                tables.apply(projection, changes)?;
-                model.tables = tables;
+                model.tables.apply(projection, changes)?;
             }
             _ => {
                 let reason = "the store in memory does not know what to do with it".to_owned();

@@ -8,7 +8,7 @@ use es_core::backend::{SinkError, TableChange, TableRead, Timestamp};
 use es_core::projection::{SqlValue, TableSchema, Which};
 
 /// The tables of one model, by name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tables(BTreeMap<&'static str, Table>);
 
 /// The rows of a table, each the values of its columns.
@@ -25,6 +25,18 @@ enum Part {
     Bytes(Vec<u8>),
     Time(Timestamp),
     Uuid([u8; 16]),
+}
+
+/// What stood in the places of changes, in their order.
+#[derive(Debug)]
+pub(crate) struct Undo(Vec<Before>);
+
+/// What stood in one place.
+#[derive(Debug)]
+struct Before {
+    table: &'static str,
+    key: Key,
+    row: Option<Vec<SqlValue>>,
 }
 
 /// Why a change is not carried out.
@@ -48,39 +60,57 @@ impl Tables {
         self.0.contains_key(name)
     }
 
-    /// Carries the changes out, up to the first that cannot be.
+    /// Carries the changes out, all or none; answers how to undo them.
     pub(crate) fn apply(
         &mut self,
         projection: &str,
         changes: &[TableChange],
-    ) -> Result<(), SinkError> {
-        let projection = || projection.to_owned();
-        changes.iter().try_for_each(|change| self.apply_one(change)).map_err(|it| match it {
-            Problem::Refused(error) => {
-                SinkError::Refused { projection: projection(), source: error.into() }
-            }
-            Problem::Unusable(reason) => SinkError::Unusable { projection: projection(), reason },
+    ) -> Result<Undo, SinkError> {
+        let mut undo = Undo(Vec::with_capacity(changes.len()));
+        let done: Result<(), Problem> = changes.iter().try_for_each(|change| {
+            undo.0.push(self.apply_one(change)?);
+            Ok(())
+        });
+        let Err(problem) = done else { return Ok(undo) };
+        self.undo(undo);
+        let projection = projection.to_owned();
+        Err(match problem {
+            Problem::Refused(error) => SinkError::Refused { projection, source: error.into() },
+            Problem::Unusable(reason) => SinkError::Unusable { projection, reason },
         })
     }
 
-    fn apply_one(&mut self, change: &TableChange) -> Result<(), Problem> {
+    /// Makes the tables what they were before the changes.
+    pub(crate) fn undo(&mut self, undo: Undo) {
+        for Before { table, key, row } in undo.0.into_iter().rev() {
+            let rows = self.0.entry(table).or_default();
+            match row {
+                Some(row) => rows.insert(key, row),
+                None => rows.remove(&key),
+            };
+        }
+    }
+
+    fn apply_one(&mut self, change: &TableChange) -> Result<Before, Problem> {
         let table = change.table();
         let rows = self.0.get_mut(table.name).ok_or_else(|| Problem::Unusable(none_of(table)))?;
         match change {
             TableChange::Upsert { values, set: None, .. } => {
                 let key = key_of(&table.key_of(values)).map_err(Problem::Refused)?;
-                rows.insert(key, values.clone());
+                let row = rows.insert(key.clone(), values.clone());
+                Ok(Before { table: table.name, key, row })
             }
             TableChange::Delete { rows: Which::Key(key), .. } => {
-                rows.remove(&key_of(key).map_err(Problem::Refused)?);
+                let key = key_of(key).map_err(Problem::Refused)?;
+                let row = rows.remove(&key);
+                Ok(Before { table: table.name, key, row })
             }
             _ => {
                 let reason = "in memory rows are written and removed by their keys, and SQL is \
                               understood by nobody; use a file";
-                return Err(Problem::Unusable(reason.to_owned()));
+                Err(Problem::Unusable(reason.to_owned()))
             }
         }
-        Ok(())
     }
 
     pub(crate) fn rows(
@@ -164,6 +194,31 @@ mod tests {
         assert_eq!(all(None, 5), [row(9, "d"), row(10, "a")]);
         assert_eq!(all(None, 1), [row(9, "d")]);
         assert_eq!(all(Some(key(9)), 5), [row(10, "a")]);
+    }
+
+    #[test]
+    fn changes_are_undone_and_those_before_one_that_cannot_be_are_none() {
+        let mut tables = Tables::default();
+        tables.make(&[DAYS]);
+        tables.apply("days", &[upsert(1, "a"), upsert(2, "b")]).unwrap();
+        let before = read(&tables, &TableRead::Rows { after: None, limit: 9 });
+        let delete = |day| TableChange::Delete {
+            table: &DAYS,
+            rows: Which::Key(vec![SqlValue::Int(day)]),
+            values: Vec::new(),
+        };
+        // of one row the first state counts
+        let changes = [upsert(1, "c"), delete(1), upsert(3, "d"), delete(2), upsert(1, "e")];
+        let undo = tables.apply("days", &changes).unwrap();
+        let all = |tables: &Tables| read(tables, &TableRead::Rows { after: None, limit: 9 });
+        assert_eq!(all(&tables), [row(1, "e"), row(3, "d")]);
+        tables.undo(undo);
+        assert_eq!(all(&tables), before);
+        let values = vec![SqlValue::Null(SqlType::Int), SqlValue::Text("f".to_owned())];
+        let refused = TableChange::Upsert { table: &DAYS, values, set: None };
+        let changes: Vec<_> = changes.into_iter().chain([refused]).collect();
+        tables.apply("days", &changes).unwrap_err();
+        assert_eq!(all(&tables), before);
     }
 
     #[test]

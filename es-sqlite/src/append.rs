@@ -3,7 +3,7 @@
 use es_core::backend::rules::judge_key;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest, Limits,
-    Position, StoreError, StoreErrorKind, Timestamp,
+    NewEvent, Position, StoreError, StoreErrorKind, StreamId, Timestamp,
 };
 use es_core::event::EventId;
 use es_core::execution::StreamVersion;
@@ -69,11 +69,11 @@ pub(crate) fn append(
         .doing(connection, "writing to")?;
     let is_single = request.event_count() == 1 && request.idempotency_key().is_none();
     if is_single && !has_triggers && inline.is_empty() {
-        return write(connection, append, &versions, recorded_at)
+        return write(connection, append, &versions, recorded_at, has_triggers)
             .map_err(|failure| failure.explain(connection));
     }
     run(connection, sql::BEGIN_REQUEST)?;
-    let written = write(connection, append, &versions, recorded_at)
+    let written = write(connection, append, &versions, recorded_at, has_triggers)
         .and_then(|appended| Ok(inline.take(connection, now).map(|()| appended)?));
     // after some failures SQLite has ended the whole transaction already
     if !connection.is_autocommit() {
@@ -87,8 +87,8 @@ pub(crate) fn append(
 
 /// Why a request could not be written.
 enum Failure {
-    /// SQLite did not take an event.
-    Insert(EventId, rusqlite::Error),
+    /// SQLite did not take one of these events.
+    Insert(Vec<EventId>, rusqlite::Error),
     Store(StoreError),
 }
 
@@ -103,16 +103,19 @@ impl Failure {
     ///
     /// SQLite says which constraint it was in words only, so the store looks for itself.
     fn explain(self, connection: &Connection) -> AppendError {
-        let (event_id, error) = match self {
-            Self::Insert(event_id, error) => (event_id, error),
+        let (event_ids, error) = match self {
+            Self::Insert(event_ids, error) => (event_ids, error),
             Self::Store(error) => return AppendError::Store(error),
         };
         if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
-            let exists = connection.prepare_cached(sql::HAS_EVENT).and_then(|mut statement| {
-                statement.query_row([event_id.to_string()], |row| row.get(0))
-            });
-            if let Ok(true) = exists {
-                return AppendError::DuplicateEvent { event_id };
+            let exists = |event_id: &&EventId| {
+                let exists = connection.prepare_cached(sql::HAS_EVENT).and_then(|mut statement| {
+                    statement.query_row([event_id.to_string()], |row| row.get(0))
+                });
+                exists.unwrap_or(false)
+            };
+            if let Some(event_id) = event_ids.iter().find(exists) {
+                return AppendError::DuplicateEvent { event_id: *event_id };
             }
         }
         let numbers = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -122,7 +125,9 @@ impl Failure {
         {
             return AppendError::Store(used_up(newest).caused_by(Said(error)));
         }
-        let what = format!("writing event {event_id} to");
+        let first = event_ids.first().map(EventId::to_string).unwrap_or_default();
+        let behind = if event_ids.len() > 1 { ", or one behind it," } else { "" };
+        let what = format!("writing event {first}{behind} to");
         AppendError::Store(
             Err::<(), _>(error).doing(connection, &what).expect_err("it is an error"),
         )
@@ -151,11 +156,47 @@ pub(crate) fn run(connection: &Connection, statement: &str) -> Result<(), StoreE
         .doing(connection, "working on")
 }
 
+/// How many events the statement for several has.
+const TOGETHER: usize = 8;
+
+/// The events, as many at a time as one statement takes: [`TOGETHER`], and each of the rest alone. A
+/// trigger may write between two, so that they would not have the positions that follow one another.
+fn chunks(events: &[NewEvent], has_triggers: bool) -> impl Iterator<Item = &[NewEvent]> {
+    let together = if has_triggers { 0 } else { events.len() / TOGETHER * TOGETHER };
+    let (together, rest) = events.split_at(together);
+    together.chunks_exact(TOGETHER).chain(rest.chunks(1))
+}
+
+/// Inserts a chunk of several; answers the position of the last one.
+fn insert_together<'a>(
+    connection: &Connection,
+    stream: &StreamId,
+    before: StreamVersion,
+    created_at: &str,
+    events: &[NewEvent],
+    mut metadata: impl Iterator<Item = &'a String>,
+) -> rusqlite::Result<i64> {
+    let mut insert = connection.prepare_cached(sql::APPEND_EVENTS)?;
+    insert.raw_bind_parameter(1, stream.aggregate_type())?;
+    insert.raw_bind_parameter(2, stream.aggregate_id())?;
+    insert.raw_bind_parameter(3, created_at)?;
+    insert.raw_bind_parameter(4, before.as_i64())?;
+    for (event, place) in events.iter().zip((5_usize..).step_by(4)) {
+        insert.raw_bind_parameter(place, event.event_id.to_string())?;
+        insert.raw_bind_parameter(place + 1, event.event_type.as_str())?;
+        insert.raw_bind_parameter(place + 2, metadata.next())?;
+        insert.raw_bind_parameter(place + 3, event.payload.as_str())?;
+    }
+    insert.raw_execute()?;
+    Ok(connection.last_insert_rowid())
+}
+
 fn write(
     connection: &Connection,
     append: &CheckedAppend,
     versions: &[StreamVersion],
     recorded_at: Timestamp,
+    has_triggers: bool,
 ) -> Result<Appended, Failure> {
     let created_at = time_text(recorded_at);
     let mut metadata = append.metadata.iter();
@@ -165,25 +206,36 @@ fn write(
     for (part, version) in append.request.streams().iter().zip(versions) {
         let mut version = *version;
         let mut events = Vec::with_capacity(part.events.len());
-        for event in &part.events {
-            version = version.next();
-            let inserted = insert.insert(params![
-                event.event_id.to_string(),
-                part.stream.aggregate_type(),
-                part.stream.aggregate_id(),
-                version.as_i64(),
-                event.event_type.as_str(),
-                created_at,
-                metadata.next(),
-                event.payload.as_str(),
-            ]);
-            let position = inserted.map_err(|error| Failure::Insert(event.event_id, error))?;
-            events.push(EventReceipt {
-                event_id: event.event_id,
-                version,
-                position: Position::from_sequence(position.max(0).unsigned_abs()),
-                recorded_at,
-            });
+        for chunk in chunks(&part.events, has_triggers) {
+            let inserted = match chunk {
+                [event] => insert.insert(params![
+                    event.event_id.to_string(),
+                    part.stream.aggregate_type(),
+                    part.stream.aggregate_id(),
+                    version.next().as_i64(),
+                    event.event_type.as_str(),
+                    created_at,
+                    metadata.next(),
+                    event.payload.as_str(),
+                ]),
+                _ => {
+                    let metadata = metadata.by_ref();
+                    insert_together(connection, &part.stream, version, &created_at, chunk, metadata)
+                }
+            };
+            let last = inserted.map_err(|error| {
+                Failure::Insert(chunk.iter().map(|event| event.event_id).collect(), error)
+            })?;
+            let first = (last.max(0).unsigned_abs() + 1).saturating_sub(chunk.len() as u64);
+            for (event, position) in chunk.iter().zip(first..) {
+                version = version.next();
+                events.push(EventReceipt {
+                    event_id: event.event_id,
+                    version,
+                    position: Position::from_sequence(position),
+                    recorded_at,
+                });
+            }
         }
         streams.push(AppendedStream { stream: part.stream.clone(), events });
     }

@@ -1,13 +1,16 @@
 //! Keeps the write-ahead log short where somebody reads all the time, and says who keeps it long.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 
+use crate::error::is_failed_flush;
 use crate::open_reads::{OpenRead, OpenReads};
 
 /// How long the write-ahead log becomes before it is begun again by force; also what SQLite cuts
@@ -21,6 +24,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const MOST: f64 = 20.0;
 /// How many transactions pass between two looks at its length.
 const TRANSACTIONS: u32 = 16;
+/// How many pages it has before each commit writes it back into the file, as far as it can.
+const PAGES: c_int = 1_000;
 
 /// How long the write-ahead log of a store is, and what may keep it so.
 ///
@@ -36,7 +41,21 @@ pub struct WriteAheadLog {
     pub oldest_read: Option<OpenRead>,
 }
 
-/// SQLite writes the log back into the file by itself, after commits, but begins it again only at
+/// Writes the log back into the file after a commit, as SQLite would by itself. But there a flush that
+/// fails is nobody's: a commit that was not flushed may be lost by it, and the next flush says that all
+/// is well, also of what was committed behind it. So it fails the commit.
+pub(crate) fn write_back(log: &Wal, pages: c_int) -> rusqlite::Result<()> {
+    if pages < PAGES {
+        return Ok(());
+    }
+    match log.checkpoint() {
+        Err(error) if is_failed_flush(&error) => Err(error),
+        // whatever else was in its way, the next one does it
+        _ => Ok(()),
+    }
+}
+
+/// The log is written back into the file after commits, but begun again only at
 /// a moment when nobody reads. Where reads overlap there is none, and the log would grow with
 /// every append.
 pub(crate) struct Checkpoints {
@@ -136,11 +155,11 @@ impl Checkpoints {
         }
     }
 
-    /// Called after each transaction.
-    pub(crate) fn after_transaction(&self, connection: &Connection) {
+    /// Called after each transaction; an error is a flush that failed.
+    pub(crate) fn after_transaction(&self, connection: &Connection) -> rusqlite::Result<()> {
         self.transactions.set((self.transactions.get() + 1) % TRANSACTIONS);
         if self.transactions.get() != 0 {
-            return;
+            return Ok(());
         }
         let length = length(&self.log);
         let store = connection.path().unwrap_or_default().to_owned();
@@ -153,6 +172,7 @@ impl Checkpoints {
             match self.begin_log_again(connection, patience) {
                 Ok(true) => self.kept.set(Kept::default()),
                 Ok(false) => self.tell(length, patience),
+                Err(error) if is_failed_flush(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(log = %self.log.display(), error = &error as &dyn std::error::Error,
                         "the write-ahead log cannot be begun again");
@@ -160,6 +180,7 @@ impl Checkpoints {
             }
             self.next.set(length + (MORE_BYTES as f64 * times(length)) as u64);
         }
+        Ok(())
     }
 
     /// False if somebody still reads what stands in it.

@@ -40,7 +40,8 @@ pub struct SqliteConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Synchronous {
     /// Before it is acknowledged it is flushed to the disk: neither a crash of the process nor a
-    /// loss of power loses it.
+    /// loss of power loses it. What is made from the log again, models and kept states, is flushed
+    /// with the next append: a loss of power may take it.
     #[default]
     Full,
     /// It is flushed some time later, at the latest when the store is closed: a crash of the process

@@ -210,6 +210,11 @@ pub(crate) fn has_met_damage(error: &StoreError) -> bool {
     false
 }
 
+/// True if the disk did not take what was to be flushed.
+pub(crate) fn is_failed_flush(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|said| said.extended_code == ffi::SQLITE_IOERR_FSYNC)
+}
+
 /// The failure of a commit.
 ///
 /// When there was no room, the file was held or a deferred constraint is violated, SQLite has

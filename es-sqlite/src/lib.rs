@@ -3,7 +3,8 @@
 //! # Threads
 //!
 //! One thread writes. It takes what waits, at most 512 appends or 8 MiB, into one transaction and
-//! answers each caller for itself; it never waits for more to come. An append whose caller has gone
+//! answers each caller for itself; it never waits for more to come. What needs a transaction for itself
+//! comes after those that wait with it. An append whose caller has gone
 //! before its transaction began is skipped. When a commit fails nobody is told of success: after a
 //! full disk, a busy file or a violated constraint nothing was written, after anything else the
 //! outcome is unknown and the store refuses all further work until it is opened again, because a
@@ -11,8 +12,8 @@
 //!
 //! A few threads read, each on a connection of its own, so that readers and the writer do not wait
 //! for one another, but for a moment (0.1 to 2 s) where reads keep a write-ahead log of 64 MiB from
-//! being cut. Every call is one short transaction; a page of the log looks at no more than 10,000
-//! events, wanted or not.
+//! being cut. Every call is one short transaction, or one statement; a page of the log looks at no more
+//! than 10,000 events, wanted or not.
 //!
 //! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
 //!
@@ -23,7 +24,8 @@
 //!
 //! The store is a [`ProjectionSink`](es_core::backend::ProjectionSink). Each commit is a
 //! transaction of its own on the writing thread, changes of tables
-//! ([`TableProjection`](es_core::TableProjection)) included; the view
+//! ([`TableProjection`](es_core::TableProjection)) included, and is flushed to the disk with the next
+//! append: after a loss of power it may be made once more. The view
 //! `projection_active_rows` shows what is served. A switch takes the replaced model out of the way;
 //! its rows are removed afterwards, a part at a time, and appends go on between the parts. Who waits
 //! for a projection is woken by commits of this process at once, and by those of others as for the

@@ -11,7 +11,7 @@ use es_core::backend::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::checkpoint::WAL_BYTES;
+use crate::checkpoint::{WAL_BYTES, write_back};
 use crate::config::SqliteConfig;
 use crate::error::{Doing, is_mounted_read_only, store_error, unseen};
 use crate::gate::Gate;
@@ -151,6 +151,7 @@ fn connect(config: &SqliteConfig, is_there: bool) -> Result<Connection, StoreErr
         .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
         .doing(&connection, "opening")?;
     configure(&connection, config)?;
+    connection.wal_hook(Some(write_back));
     Ok(connection)
 }
 

@@ -42,22 +42,54 @@ pub(crate) fn end_of_log(connection: &Connection) -> Result<Position, StoreError
         .doing(connection, "reading the end of the log in")
 }
 
-/// One page of a stream.
+/// Whether nothing of the stream is behind the last page: then a page is one statement, and needs no
+/// transaction.
+pub(crate) fn goes_to_the_end(read: &ReadStream) -> bool {
+    read.direction == Direction::Forwards && read.to == StreamVersion::MAX && read.until.is_none()
+}
+
+/// One page of a stream, in a transaction unless it [goes to the end](goes_to_the_end).
 pub(crate) fn read_stream(
     connection: &Connection,
     read: &ReadStream,
 ) -> Result<StreamPage, StoreError> {
-    let stream_version = stream_version(connection, &read.stream)?;
     let to = match read.until {
         Some(instant) => read.to.min(last_until(connection, &read.stream, instant)?),
         None => read.to,
     };
+    let is_to_the_end = goes_to_the_end(read);
+    loop {
+        let (page, more) = stream_page(connection, read, to)?;
+        let last = page.last().map(|last| last.version);
+        let version = match (more, last) {
+            (Some(version), _) => version,
+            // of what is no number somebody has made 0
+            (None, Some(last)) if is_to_the_end && !last.is_empty() => last,
+            (None, None) if is_to_the_end && read.from <= StreamVersion::FIRST => {
+                StreamVersion::EMPTY
+            }
+            _ => stream_version(connection, &read.stream)?,
+        };
+        // the stream has come to the place meanwhile, so that the two answers are of two moments
+        if is_to_the_end && last.is_none() && version >= read.from.max(StreamVersion::FIRST) {
+            continue;
+        }
+        return Ok(StreamPage::new(page.into_events(), version, more.is_some()));
+    }
+}
+
+/// The events of a page, and the version of the stream if there are more.
+fn stream_page(
+    connection: &Connection,
+    read: &ReadStream,
+    to: StreamVersion,
+) -> Result<(PageBuilder, Option<StreamVersion>), StoreError> {
     let statement = match read.direction {
         Direction::Forwards => sql::READ_STREAM_FORWARDS,
         Direction::Backwards => sql::READ_STREAM_BACKWARDS,
     };
     let mut page = PageBuilder::new(read.limit);
-    let mut has_more = false;
+    let mut more = None;
     let bounds = params![
         read.stream.aggregate_type(),
         read.stream.aggregate_id(),
@@ -66,13 +98,14 @@ pub(crate) fn read_stream(
     ];
     each_event(connection, statement, bounds, |row| {
         if !page.admits(row.payload_bytes()) {
-            has_more = true;
+            // the state of one moment: the statement is still open
+            more = Some(stream_version(connection, &read.stream)?);
             return Ok(false);
         }
         page.push(row.event(Some(&read.stream)));
         Ok(true)
     })?;
-    Ok(StreamPage::new(page.into_events(), stream_version, has_more))
+    Ok((page, more))
 }
 
 /// The version before the first event that was recorded later than `instant`.

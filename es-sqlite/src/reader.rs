@@ -19,7 +19,7 @@ pub(crate) const QUEUE: usize = 256;
 pub(crate) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Queue<Read> {
-    /// Runs `work` on a reading thread, in one transaction, as the read that `call` names.
+    /// Runs `work` on a reading thread, as the read that `call` names.
     ///
     /// A panic of `work` goes on in the caller.
     pub(crate) async fn read<T, E, W>(
@@ -37,7 +37,7 @@ impl Queue<Read> {
         let read: Read = Box::new(move |connection| {
             if !reply.is_closed() {
                 let reading = reads.begin(call);
-                let done = catch_unwind(AssertUnwindSafe(|| in_transaction(connection, work)));
+                let done = catch_unwind(AssertUnwindSafe(|| work(connection)));
                 drop(reading);
                 let _ = reply.send(done);
             }
@@ -50,7 +50,8 @@ impl Queue<Read> {
     }
 }
 
-fn in_transaction<T, E: From<StoreError>>(
+/// Does `work` in one transaction, so that all its statements see the same state.
+pub(crate) fn in_transaction<T, E: From<StoreError>>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {

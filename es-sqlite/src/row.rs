@@ -55,7 +55,8 @@ impl<'a> EventRow<'a> {
     }
 
     pub(crate) fn payload_bytes(&self) -> usize {
-        self.text(column::EVENT_DATA).map_or(0, str::len)
+        // without a look at whether it is text, which is for who reads it
+        self.value(column::EVENT_DATA).as_bytes().map_or(0, <[u8]>::len)
     }
 
     /// The event, of `stream` if that is known.

@@ -10,6 +10,7 @@ macro_rules! statements {
 
 statements! {
     APPEND_EVENT = "append_event";
+    APPEND_EVENTS = "append_events";
     APPLICATION_ID = "application_id";
     BEGIN_READ = "begin_read";
     BEGIN_REQUEST = "begin_request";

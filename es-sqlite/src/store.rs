@@ -23,10 +23,10 @@ use crate::open_reads::OpenReads;
 use crate::projection::Inline;
 use crate::queue::Queue;
 use crate::read;
-use crate::reader::Read;
+use crate::reader::{Read, in_transaction};
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
-use crate::writer::{Job, append_failure};
+use crate::writer::{Flush, Job, append_failure};
 
 mod care;
 mod snapshots;
@@ -152,7 +152,7 @@ impl SqliteStore {
         let (limits, clock) = (self.shared.config.limits, self.shared.config.clock.clone());
         let (identity, inline) = (self.shared.identity.clone(), Arc::clone(self.inline()));
         self.writes()?
-            .write_alone(move |connection| {
+            .write_alone(Flush::Now, move |connection| {
                 work(&mut SqliteTransaction::new(connection, identity, limits, clock, inline))
             })
             .await
@@ -178,6 +178,17 @@ impl SqliteStore {
 
     /// [`read`](Self::read), as the call of this name.
     pub(crate) async fn read_as<T, E, W>(&self, call: &'static str, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.read_plainly(call, move |connection| in_transaction(connection, work)).await
+    }
+
+    /// The same without a transaction, for work that is one statement, or needs no one state for
+    /// several.
+    async fn read_plainly<T, E, W>(&self, call: &'static str, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -213,13 +224,13 @@ impl SqliteStore {
     }
 
     /// [`write`](Self::write) for work that needs nothing of a transaction but its connection.
-    pub(crate) async fn write_plainly<T, E, W>(&self, work: W) -> Result<T, E>
+    pub(crate) async fn write_plainly<T, E, W>(&self, flush: Flush, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.writes()?.write_alone(work).await
+        self.writes()?.write_alone(flush, work).await
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -289,13 +300,22 @@ impl EventStore for SqliteStore {
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
         let (stream, key) = (stream.clone(), key.clone());
-        self.read_as("find_append", move |connection| read::find_append(connection, &stream, &key))
-            .await
+        // what a key names was there before it
+        self.read_plainly("find_append", move |connection| {
+            read::find_append(connection, &stream, &key)
+        })
+        .await
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let read = read.clone();
-        self.read_as("read_stream", move |connection| read::read_stream(connection, &read)).await
+        self.read_plainly("read_stream", move |connection| {
+            if read::goes_to_the_end(&read) {
+                return read::read_stream(connection, &read);
+            }
+            in_transaction(connection, |connection| read::read_stream(connection, &read))
+        })
+        .await
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {

@@ -11,7 +11,8 @@ use rusqlite::{Connection, Error};
 
 use crate::append::run;
 use crate::checkpoint::Checkpoints;
-use crate::error::{Doing, Said, commit_error, has_met_damage, poisoned};
+use crate::config::Synchronous;
+use crate::error::{Doing, Said, commit_error, has_met_damage, poisoned, store_error};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
@@ -22,7 +23,7 @@ use crate::wait::Wake;
 mod job;
 mod turn;
 
-pub(crate) use job::{Job, append_failure};
+pub(crate) use job::{Flush, Job, append_failure};
 use job::{Outcome, Ran};
 use turn::Turn;
 
@@ -38,6 +39,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(crate) struct Writer {
     pub(crate) connections: WriteConnections,
     pub(crate) path: PathBuf,
+    pub(crate) synchronous: Synchronous,
+    /// How the application's connection flushes at present, if that is known.
+    pub(crate) flushes: Cell<Option<Synchronous>>,
     pub(crate) busy_timeout: Duration,
     pub(crate) wake: Arc<Wake>,
     pub(crate) inline: Arc<Inline>,
@@ -64,14 +68,13 @@ impl Writer {
                 std::thread::sleep(pause);
             }
             let mut bytes = first.bytes;
-            let is_alone = first.is_alone;
+            let alone = first.alone;
             let mut batch = vec![first];
-            while !is_alone && batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
+            let mut next = VecDeque::new();
+            while alone.is_none() && batch.len() + next.len() < BATCH_JOBS && bytes < BATCH_BYTES {
                 match kept.pop_front().or_else(|| jobs.next_now()) {
-                    Some(job) if job.is_alone => {
-                        kept.push_front(job);
-                        break;
-                    }
+                    // those behind it need not wait for another flush; it waits for this one
+                    Some(job) if job.alone.is_some() => next.push_back(job),
                     Some(job) => {
                         bytes += job.bytes;
                         batch.push(job);
@@ -79,20 +82,24 @@ impl Writer {
                     None => break,
                 }
             }
-            let early = self.commit(batch, is_alone);
-            early.into_iter().rev().for_each(|job| kept.push_front(job));
-            if self.poison.get().is_none() {
-                self.checkpoints.after_transaction(&self.connections.application);
+            next.extend(self.commit(batch, alone));
+            next.append(&mut kept);
+            kept = next;
+            if self.poison.get().is_none()
+                && let Err(error) =
+                    self.checkpoints.after_transaction(&self.connections.application)
+            {
+                self.stop(store_error("flushing", &self.path, error));
             }
         }
     }
 
     /// One transaction: does the jobs, commits, and only then answers. Where another process kept the
     /// file for too long, answers those who have not waited for so long.
-    fn commit(&self, mut batch: Vec<Job>, is_alone: bool) -> Vec<Job> {
+    fn commit(&self, mut batch: Vec<Job>, alone: Option<Flush>) -> Vec<Job> {
         batch.retain(|job| !job.call.is_abandoned());
         let Some(first) = batch.first() else { return Vec::new() };
-        let connection = match self.begin(is_alone, first.since) {
+        let connection = match self.begin(alone, first.since) {
             Ok(connection) => connection,
             Err(error) => {
                 let is_over = |job: &Job| job.since.elapsed() >= self.busy_timeout;
@@ -110,7 +117,7 @@ impl Writer {
         let mut jobs = batch.into_iter();
         for job in jobs.by_ref() {
             let ran = job.call.run(connection);
-            if is_alone && !matches!(ran.outcome, Outcome::Done) {
+            if alone.is_some() && !matches!(ran.outcome, Outcome::Done) {
                 self.roll_back(connection);
                 (ran.deliver)(Ok(()));
                 return Vec::new();
@@ -144,13 +151,13 @@ impl Writer {
     }
 
     /// Begins a transaction on the connection that fits, for somebody who waits since then.
-    fn begin(&self, is_alone: bool, since: Instant) -> Result<&Connection, StoreError> {
+    fn begin(&self, alone: Option<Flush>, since: Instant) -> Result<&Connection, StoreError> {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
         self.history.check_file()?;
         let seen = self.history.seen();
-        let connection = self.begin_on(is_alone, since + self.busy_timeout)?;
+        let connection = self.begin_on(alone, since + self.busy_timeout)?;
         if let Err(error) = self.history.check_log(connection, seen.as_ref()) {
             self.roll_back(connection);
             return Err(error);
@@ -158,10 +165,10 @@ impl Writer {
         Ok(connection)
     }
 
-    fn begin_on(&self, is_alone: bool, until: Instant) -> Result<&Connection, StoreError> {
+    fn begin_on(&self, alone: Option<Flush>, until: Instant) -> Result<&Connection, StoreError> {
         let WriteConnections { checked, application, gate } = &self.connections;
         gate.watch();
-        if !is_alone {
+        if alone.is_none() {
             self.begin_write(checked, until)?;
             match self.has_other_triggers(checked) {
                 Ok(false) => return Ok(checked),
@@ -172,8 +179,28 @@ impl Writer {
                 }
             }
         }
+        self.flush(application, alone.unwrap_or(Flush::Now))?;
         self.begin_write(application, until)?;
         Ok(application)
+    }
+
+    /// Says when the application's connection flushes what it commits, which cannot be said within a
+    /// transaction. The other one is always as the store is configured.
+    fn flush(&self, application: &Connection, flush: Flush) -> Result<(), StoreError> {
+        let wanted = match (flush, self.synchronous) {
+            (Flush::Later, Synchronous::Full) => Synchronous::Normal,
+            (_, configured) => configured,
+        };
+        if self.flushes.get() == Some(wanted) {
+            return Ok(());
+        }
+        self.flushes.set(None);
+        // never prepared beforehand: SQLite carries it out while it prepares it
+        application
+            .pragma_update(None, "synchronous", wanted.pragma())
+            .doing(application, "writing to")?;
+        self.flushes.set(Some(wanted));
+        Ok(())
     }
 
     /// Waits for other processes that write to the file; for whoever has waited that long already,

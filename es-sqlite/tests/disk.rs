@@ -7,6 +7,8 @@
 
 #[path = "disk/faults.rs"]
 mod faults;
+#[path = "disk/flushes.rs"]
+mod flushes;
 #[path = "disk/image.rs"]
 mod image;
 #[path = "disk/left.rs"]
@@ -42,13 +44,13 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
     let mut chance = fastrand::Rng::with_seed(plan.seed);
     let run = Run::of(&plan);
     let (calls, images) = (&run.calls, rounds(250, 5_000));
-    // all over it, and where a backup was just acknowledged, of which the disk then keeps nothing more
-    // than it must
-    let backups = (1..=calls.len()).filter(|cut| told::is_backup(&calls[cut - 1]));
+    // all over it, and where a backup was just acknowledged, or the model was kept, of which the disk
+    // then keeps nothing more than it must
+    let told = (1..=calls.len()).filter(|cut| told::is_of_the_least(&calls[cut - 1]));
     let cuts = (0..=images).map(|image| (image * calls.len() / images, false));
-    let cuts: Vec<_> = cuts.chain(backups.map(|cut| (cut, true))).collect();
+    let cuts: Vec<_> = cuts.chain(told.map(|cut| (cut, true))).collect();
     let whole = left(&run.files(), "the run itself").await.log;
-    let (mut lost, mut broken, mut backups) = (0, 0, 0);
+    let (mut lost, mut broken, mut backups, mut forgotten) = (0, 0, 0, 0);
     let mut judged = Judged::new();
     for (cut, keeps_least) in cuts {
         let what = format!("{plan:?}, power lost after call {cut} of {}", calls.len());
@@ -64,6 +66,8 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
         let sum = |counts: &Come| counts.values().sum::<u64>();
         lost += sum(&told.sent) - sum(&left.come);
         broken += sum(&told.acknowledged).saturating_sub(sum(&left.come));
+        // which `left` has seen to become the fold of the log again
+        forgotten += u64::from(left.model < told.model);
         let at_least = match synchronous {
             Synchronous::Full => &told.acknowledged,
             _ => &told.closed,
@@ -73,14 +77,18 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
     // a disk that kept what nobody has flushed would judge nothing
     assert_eq!(broken > 0, synchronous != Synchronous::Full, "{broken}");
     assert!(backups > 0);
+    // commits of models are not flushed by themselves
+    assert!(forgotten > 0);
     println!(
         "power lost {images} times within {} calls, {start:?}, {synchronous:?}: {lost} appends were \
-         lost, of which {broken} were acknowledged; {backups} backups were whole",
+         lost, of which {broken} were acknowledged; {backups} backups were whole; {forgotten} times the \
+         model had forgotten what it knew",
         calls.len()
     );
 }
 
-/// Nothing acknowledged is lost with the default; the log is never torn.
+/// Nothing acknowledged is lost with the default; the log is never torn. A model may be lost as far as
+/// it can be made again.
 #[tokio::test]
 async fn power_loss_campaign() {
     lose_power(Start::Nothing, Synchronous::Full).await;
@@ -145,8 +153,8 @@ async fn fail_to_flush(start: Start) {
             lost += sum(&told.sent) - sum(&left.come);
         }
     }
-    // no run has quite as many flushes as the one before
-    assert!(failed * 10 >= rounds * 2 * 8, "in {failed} of {} runs a flush has failed", rounds * 2);
+    // no run has quite as many flushes as the one before: appends share them as it happens
+    assert!(failed * 10 >= rounds * 2 * 7, "in {failed} of {} runs a flush has failed", rounds * 2);
     assert!(lost > 0);
     println!(
         "power lost {images} times after {failed} flushes that failed, of {flushes}, {start:?}: {lost} \
@@ -206,6 +214,17 @@ async fn short_write_campaign() {
     let ways = [(0, NO_ROOM, 5), (0, BROKEN, 4), (1, 0, 4)];
     let ways = ways.map(|(count, error, quick)| Way::new("w", count, error, quick).short());
     campaign("short_write_campaign", Start::Nothing, &ways).await;
+}
+
+#[tokio::test]
+async fn what_is_made_again_is_flushed_with_what_comes_next() {
+    flushes::counted("what_is_made_again_is_flushed_with_what_comes_next").await;
+}
+
+#[tokio::test]
+async fn a_flush_that_nobody_waits_for_and_fails_stops_the_store() {
+    let test = "a_flush_that_nobody_waits_for_and_fails_stops_the_store";
+    flushes::one_that_fails_stops_the_store(test).await;
 }
 
 /// As SMB, 9p, sshfs or exFAT are.

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use super::{commit, model, read, tables};
 use crate::read::read_log;
 use crate::store::SqliteStore;
+use crate::writer::Flush;
 
 /// The projections of a store that are kept within the append.
 #[derive(Default)]
@@ -81,7 +82,7 @@ impl SqliteStore {
         loop {
             // a page for each transaction, so that appends wait for no more than that
             let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
-            let is_at_end = self.advance(move |connection, now| {
+            let is_at_end = self.advance(Flush::Now, move |connection, now| {
                 tables::make(connection, taken.name(), &taken.tables())?;
                 let is_at_end = take_page(connection, &taken, now)?;
                 if is_at_end {

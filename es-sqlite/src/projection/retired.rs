@@ -12,6 +12,7 @@ use super::tables;
 use crate::error::Doing;
 use crate::sql;
 use crate::store::SqliteStore;
+use crate::writer::Flush;
 
 /// How many rows one transaction removes: appends wait for no more than that.
 const PART: i64 = 1_000;
@@ -35,7 +36,9 @@ impl SqliteStore {
         let removed = async {
             loop {
                 let large = Arc::clone(&large);
-                let part = self.change(move |connection, _| Ok(remove_part(connection, &large)?));
+                let part = self.change(Flush::Later, move |connection, _| {
+                    Ok(remove_part(connection, &large)?)
+                });
                 if !part.await? || began.elapsed() >= time {
                     break;
                 }

@@ -14,25 +14,26 @@ use rusqlite::Connection;
 
 use super::{commit, model, read, tables};
 use crate::store::SqliteStore;
+use crate::writer::Flush;
 
 impl SqliteStore {
     /// Changes projections in a transaction of its own, with the time.
-    pub(super) async fn change<T, W>(&self, work: W) -> Result<T, SinkError>
+    pub(super) async fn change<T, W>(&self, flush: Flush, work: W) -> Result<T, SinkError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
     {
         let clock = self.clock();
-        self.write_plainly(move |connection| work(connection, clock.now())).await
+        self.write_plainly(flush, move |connection| work(connection, clock.now())).await
     }
 
     /// The same where it can end somebody's wait.
-    pub(super) async fn advance<T, W>(&self, work: W) -> Result<T, SinkError>
+    pub(super) async fn advance<T, W>(&self, flush: Flush, work: W) -> Result<T, SinkError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
     {
-        let done = self.change(work).await?;
+        let done = self.change(flush, work).await?;
         self.wake().commits().give();
         Ok(done)
     }
@@ -40,11 +41,15 @@ impl SqliteStore {
 
 /// Leases expire by the store's clock, and by no other process's: processes that share a file are on
 /// one machine.
+///
+/// What a runner does all the time is flushed with the next append: if it is lost with the power, all
+/// who had leases are gone, too, and the next one goes on from what is left. What somebody decided is
+/// flushed at once, with all that came before it: a switch with the model that it serves.
 #[async_trait]
 impl ProjectionSink for SqliteStore {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
         let claimed = claim.clone();
-        let lease = self.advance(move |connection, now| {
+        let lease = self.advance(Flush::Now, move |connection, now| {
             let lease = model::acquire(connection, &claimed, now)?;
             tables::make(connection, &lease.projection, &lease.tables)?;
             Ok(lease)
@@ -59,8 +64,9 @@ impl ProjectionSink for SqliteStore {
 
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         let (held, renewal) = (lease.clone(), *renewal);
-        let renewed =
-            self.change(move |connection, now| model::renew(connection, &held, renewal, now));
+        let renewed = self.change(Flush::Later, move |connection, now| {
+            model::renew(connection, &held, renewal, now)
+        });
         let renewed = renewed.await?;
         if !lease.tables.is_empty() {
             // what the claim had no time for
@@ -71,12 +77,12 @@ impl ProjectionSink for SqliteStore {
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
         let lease = lease.clone();
-        self.change(move |connection, _| model::release(connection, &lease)).await
+        self.change(Flush::Later, move |connection, _| model::release(connection, &lease)).await
     }
 
     async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         let (lease, trouble) = (lease.clone(), trouble.map(str::to_owned));
-        self.change(move |connection, now| {
+        self.change(Flush::Later, move |connection, now| {
             model::report(connection, &lease, trouble.as_deref(), now)
         })
         .await
@@ -84,12 +90,15 @@ impl ProjectionSink for SqliteStore {
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let (lease, batch) = (lease.clone(), batch.clone());
-        self.advance(move |connection, now| commit::commit(connection, &lease, &batch, now)).await
+        self.advance(Flush::Later, move |connection, now| {
+            commit::commit(connection, &lease, &batch, now)
+        })
+        .await
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         let (held, inline) = (lease.clone(), Arc::clone(self.inline()));
-        self.advance(move |connection, now| {
+        self.advance(Flush::Now, move |connection, now| {
             model::switch(connection, &held)?;
             inline.adopt(connection, &held.projection, now)
         })
@@ -100,7 +109,10 @@ impl ProjectionSink for SqliteStore {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         let projection = projection.to_owned();
-        self.change(move |connection, now| model::abandon(connection, &projection, now)).await?;
+        self.change(Flush::Now, move |connection, now| {
+            model::abandon(connection, &projection, now)
+        })
+        .await?;
         // rows of tables are left to the next claim, which knows them
         self.remove_retired(&[], Duration::MAX).await;
         Ok(())
@@ -116,7 +128,7 @@ impl ProjectionSink for SqliteStore {
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
         let (projection, inline) = (projection.to_owned(), Arc::clone(self.inline()));
-        self.change(move |connection, _| {
+        self.change(Flush::Now, move |connection, _| {
             model::release_inline(connection, &projection)?;
             inline.forget(&projection);
             Ok(())
@@ -181,8 +193,10 @@ impl ProjectionSink for SqliteStore {
         key: &str,
     ) -> Result<(), SinkError> {
         let (projection, key) = (projection.to_owned(), key.to_owned());
-        self.change(move |connection, _| model::request_retry(connection, &projection, slot, &key))
-            .await
+        self.change(Flush::Now, move |connection, _| {
+            model::request_retry(connection, &projection, slot, &key)
+        })
+        .await
     }
 
     async fn discard(
@@ -193,7 +207,7 @@ impl ProjectionSink for SqliteStore {
         reason: &str,
     ) -> Result<(), SinkError> {
         let (projection, entry, reason) = (projection.to_owned(), entry.clone(), reason.to_owned());
-        self.change(move |connection, now| {
+        self.change(Flush::Now, move |connection, now| {
             model::discard(connection, &projection, slot, &entry, &reason, now)
         })
         .await

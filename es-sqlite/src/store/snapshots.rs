@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use crate::snapshot;
+use crate::writer::Flush;
 
 #[async_trait]
 impl SnapshotStore for SqliteStore {
@@ -18,7 +19,7 @@ impl SnapshotStore for SqliteStore {
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         let stream = stream.clone();
-        self.read_as("latest_snapshot", move |connection| {
+        self.read_plainly("latest_snapshot", move |connection| {
             snapshot::latest(connection, &stream, up_to)
         })
         .await
@@ -27,18 +28,21 @@ impl SnapshotStore for SqliteStore {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
         snapshot.check()?;
         // alone, so that appends are not lost with one for which there is no room
-        self.writes()?.write_alone(move |connection| snapshot::save(connection, &snapshot)).await
+        let save = move |connection: &Connection| snapshot::save(connection, &snapshot);
+        self.writes()?.write_alone(Flush::Later, save).await
     }
 
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         let stream = stream.clone();
-        self.writes()?.write_alone(move |connection| snapshot::delete(connection, &stream)).await
+        let delete = move |connection: &Connection| snapshot::delete(connection, &stream);
+        // who wants them gone does not want them back
+        self.writes()?.write_alone(Flush::Now, delete).await
     }
 
     async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
         let stream = stream.clone();
         let prune = move |connection: &Connection| snapshot::prune(connection, &stream, keep);
-        self.writes()?.write_alone(prune).await
+        self.writes()?.write_alone(Flush::Later, prune).await
     }
 
     async fn list_snapshots(

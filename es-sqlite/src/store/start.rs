@@ -76,6 +76,8 @@ fn start(
     let writer = connections.map(|connections| Writer {
         connections,
         path,
+        synchronous: shared.config.synchronous,
+        flushes: Cell::new(None),
         busy_timeout: shared.config.busy_timeout,
         wake: Arc::clone(&shared.wake),
         inline: Arc::clone(&shared.inline),

@@ -9,13 +9,23 @@ use tokio::sync::oneshot;
 
 use crate::queue::Queue;
 
+/// When a transaction is flushed to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Before it is answered, if the store is configured so.
+    Now,
+    /// With the next one that is. For what is made from the log again if it is lost: of the
+    /// write-ahead log a beginning is left, so that whatever it was made from is there.
+    Later,
+}
+
 /// Something to write, and somebody who waits for the answer.
 pub(crate) struct Job {
     /// About how much it writes.
     pub(super) bytes: usize,
-    /// True if it needs a transaction for itself, which is rolled back if it fails. Others share
+    /// Set if it needs a transaction for itself, which is rolled back if it fails. Others share
     /// one, and leave nothing behind in it if they fail.
-    pub(super) is_alone: bool,
+    pub(super) alone: Option<Flush>,
     /// When it began to wait.
     pub(super) since: Instant,
     pub(super) call: Box<dyn Call>,
@@ -100,23 +110,23 @@ impl Queue<Job> {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.write(bytes, false, store_error, work).await
+        self.write(bytes, None, store_error, work).await
     }
 
     /// Does `work` in a transaction of its own, which is rolled back if it fails.
-    pub(crate) async fn write_alone<T, E, W>(&self, work: W) -> Result<T, E>
+    pub(crate) async fn write_alone<T, E, W>(&self, flush: Flush, work: W) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.write(0, true, |_| None, work).await
+        self.write(0, Some(flush), |_| None, work).await
     }
 
     async fn write<T, E, W>(
         &self,
         bytes: usize,
-        is_alone: bool,
+        alone: Option<Flush>,
         store_error: fn(&E) -> Option<StoreError>,
         work: W,
     ) -> Result<T, E>
@@ -128,7 +138,7 @@ impl Queue<Job> {
         let (reply, answer) = oneshot::channel();
         let pending = Pending { work, reply, store_error };
         let since = Instant::now();
-        self.send(Job { bytes, is_alone, since, call: Box::new(pending) }).await?;
+        self.send(Job { bytes, alone, since, call: Box::new(pending) }).await?;
         match answer.await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => resume_unwind(panic),

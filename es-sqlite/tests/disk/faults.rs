@@ -204,7 +204,8 @@ pub(crate) async fn knows_little(test: &str) {
     }
 }
 
-fn in_a_process_that_is_watched(test: &str) {
+/// Runs the test of this name once more, in a process that is watched.
+pub(crate) fn in_a_process_that_is_watched(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     println!("{}", succeeds(watched(test, folder.path()), test));
 }

@@ -18,6 +18,8 @@ pub(crate) type Come = BTreeMap<u64, u64>;
 pub(crate) struct Left {
     pub(crate) log: Vec<(u64, EventId)>,
     pub(crate) come: Come,
+    /// How far the model had come.
+    pub(crate) model: u64,
 }
 
 async fn open(path: &Path, what: &str) -> SqliteStore {
@@ -75,13 +77,16 @@ pub(crate) async fn left(folder: &Path, what: &str) -> Left {
     let path = folder.join(program::STORE);
     if !path.exists() {
         // it was not made
-        return Left { log: Vec::new(), come: Come::new() };
+        return Left { log: Vec::new(), come: Come::new(), model: 0 };
     }
     let store = SqliteStore::open(SqliteConfig::new(&path).synchronous(Synchronous::Off))
         .await
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
     let events = log(&store, what).await;
     let come = come(&events, what);
+    let model = program::model_at(&store).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let end = events.last().map_or(0, |last| last.position.to_sequence());
+    assert!(model <= end, "{what}: the model is at {model}, and the log ends at {end}");
     program::append(&store, program::LATER, 1, 10)
         .await
         .unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -99,7 +104,7 @@ pub(crate) async fn left(folder: &Path, what: &str) -> Left {
     assert_eq!(rows, folded, "{what}");
     store.close().await;
     is_whole(&path, what);
-    Left { log: ids(&events), come }
+    Left { log: ids(&events), come, model }
 }
 
 fn come(events: &[RecordedEvent], what: &str) -> Come {

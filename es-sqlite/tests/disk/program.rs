@@ -135,9 +135,24 @@ async fn write(
     }
 }
 
-/// Brings the model up to the end of the log.
-async fn keep(runner: &mut Runner, notes: &Notes) {
-    let Err(error) = runner.catch_up().await else { return };
+/// How far the model has come.
+pub(crate) async fn model_at(store: &SqliteStore) -> Result<u64, SinkError> {
+    let status = store.status(Some("counted")).await?;
+    let model = status.into_iter().find_map(|counted| counted.active);
+    Ok(model.map_or(0, |model| model.checkpoints[0].position.to_sequence()))
+}
+
+/// Brings the model up to the end of the log, and notes where that was.
+async fn keep(store: &SqliteStore, runner: &mut Runner, notes: &Notes) {
+    let Err(error) = runner.catch_up().await else {
+        return match model_at(store).await {
+            Ok(position) => notes.note(&format!("kept {position}")),
+            Err(SinkError::Store(failure)) => {
+                notes.failed("to look at the model", failure.kind(), &failure);
+            }
+            Err(error) => panic!("{error:?}"),
+        };
+    };
     for stopped in &error.stopped {
         let kind = match &stopped.cause {
             StopCause::Sink(SinkError::Store(failure)) => failure.kind(),
@@ -248,7 +263,7 @@ impl Life<'_> {
             }
         }
         let mut runner = runner(&store);
-        keep(&mut runner, &self.notes).await;
+        keep(&store, &mut runner, &self.notes).await;
         back_up(&store, self.folder, opened, &self.notes).await;
         // another program's; where it fails nothing is lost by it
         if let Ok(other) = Connection::open(&path) {
@@ -256,10 +271,19 @@ impl Life<'_> {
             let _ = other.busy_timeout(patience);
             let _ = other.pragma(None, "wal_checkpoint", mode, |_| Ok(()));
         }
-        keep(&mut runner, &self.notes).await;
+        keep(&store, &mut runner, &self.notes).await;
         for writer in writers {
             writer.await.unwrap();
         }
+        // nothing flushes what the model takes of this one until the store is closed
+        match last_of(&store, 1).await {
+            Ok(last) => {
+                let (store, notes, next) = (store.clone(), self.notes.clone(), last + 1);
+                write(store, notes, 1, next..=next, self.chance.fork()).await;
+            }
+            Err(error) => self.notes.failed("to read", error.kind(), &error),
+        }
+        keep(&store, &mut runner, &self.notes).await;
         // in the other half the disk still fails while the store is closed
         if self.notes.may_fail() && self.notes.has_failed() && fastrand::bool() {
             self.mend();

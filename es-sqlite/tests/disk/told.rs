@@ -24,6 +24,8 @@ pub(crate) struct Told {
     pub(crate) closed: BTreeMap<u64, u64>,
     /// Where the logs of the backups end that were acknowledged, by their names.
     pub(crate) backups: BTreeMap<String, u64>,
+    /// How far the model had come when it was kept last.
+    pub(crate) model: u64,
     /// What failed.
     pub(crate) answers: Vec<String>,
 }
@@ -40,6 +42,7 @@ impl Told {
                 "refused" => drop(told.sent.insert(number(1), number(2) - 1)),
                 "acknowledged" => drop(told.acknowledged.insert(number(1), number(2))),
                 "closed" => told.closed.clone_from(&told.acknowledged),
+                "kept" => told.model = number(1),
                 "backup" => drop(told.backups.insert(words[1].to_owned(), number(2))),
                 _ => told.answers.push(words[1..].join(" ")),
             }
@@ -59,9 +62,10 @@ impl Told {
     }
 }
 
-/// Whether the call notes that a backup was acknowledged.
-pub(crate) fn is_backup(call: &Call) -> bool {
-    let is_noted = |data: &[u8]| data.starts_with(b"backup ");
+/// Whether the call notes that a backup was acknowledged, or that the model was kept: of what was done
+/// before a disk may keep the least that it must.
+pub(crate) fn is_of_the_least(call: &Call) -> bool {
+    let is_noted = |data: &[u8]| data.starts_with(b"backup ") || data.starts_with(b"kept ");
     call.file == program::NOTES && matches!(&call.did, Did::Write { data, .. } if is_noted(data))
 }
 

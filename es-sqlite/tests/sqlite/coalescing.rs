@@ -11,7 +11,7 @@ use es_core::backend::{
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::Payload;
 use es_core::execution::{IdempotencyKey, StreamVersion};
-use es_sqlite::SqliteStore;
+use es_sqlite::{SqliteStore, TransactionError};
 use tokio::task::JoinHandle;
 
 use crate::support::{Folder, append_one, event, stream, waits};
@@ -108,6 +108,27 @@ async fn appends_that_wait_are_one_transaction_with_an_answer_for_each() {
     assert!(half.events.is_empty());
     // the blocking closure wrote nothing, so all of these are in one
     assert_eq!(folder.commits() - commits, 1);
+}
+
+#[tokio::test]
+async fn appends_share_a_transaction_across_one_that_is_alone() {
+    let (folder, store) = Folder::with_store().await;
+    append_one(&store, "posting/1", event("first")).await;
+    let blocked = Blocked::new(&store).await;
+    let commits = folder.commits();
+    let before = queued(&store, request("posting/2", ExpectedVersion::NoStream)).await;
+    let mut alone = Box::pin(store.write(|tx| {
+        tx.execute("CREATE TABLE mail (text TEXT)", [])?;
+        let count = "SELECT count(*) FROM execution_events";
+        Ok::<i64, TransactionError>(tx.connection().query_row(count, [], |row| row.get(0))?)
+    }));
+    assert!(waits(&mut alone).await);
+    let after = queued(&store, request("posting/3", ExpectedVersion::NoStream)).await;
+    blocked.release().await;
+    before.await.unwrap().unwrap();
+    after.await.unwrap().unwrap();
+    assert_eq!(alone.await.unwrap(), 3, "it waited for one transaction");
+    assert_eq!(folder.commits() - commits, 2);
 }
 
 #[tokio::test]
@@ -268,7 +289,7 @@ async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
         .write(|tx| {
             // SQLite's own bound, so that no disk must be filled
             tx.connection().pragma_update(None, "max_page_count", 64)?;
-            Ok::<_, es_sqlite::TransactionError>(())
+            Ok::<_, TransactionError>(())
         })
         .await
         .unwrap();
