@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use es_core::backend::ProjectionSink;
 use es_core::backend::{
     AppendError, AppendRequest, Definition, EventStore, NewEvent, PageLimit, RawKeying, ReadStream,
     SinkError, StoreError, StoreErrorKind,
