@@ -3,8 +3,9 @@
 //! They are sent by tasks of the store's own, so that a caller who is not polled holds up nobody and
 //! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the
 //! connection that becomes free next takes it along in one statement: the busier the store, the larger
-//! the batches, and never does an append wait for another to come. A stream is under way on one
-//! connection only, so that the appends of one process do not race one another.
+//! the batches. A connection that was shared answers before it goes on, and lets those whom it has
+//! answered come again: no timer runs, and where others are idle nobody waits for that. A stream is under
+//! way on one connection only, so that the appends of one process do not race one another.
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
 //! [slow lane](lane), so that it holds up nobody else; what comes later for its streams waits
@@ -14,7 +15,9 @@
 //! Where the server gives no further connection, all goes over [those that there are](slots).
 
 use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use es_core::backend::{AppendError, AppendRequest, Appended, StreamId};
 use tokio::runtime::Handle;
@@ -30,6 +33,8 @@ mod held;
 pub(crate) mod lane;
 mod slots;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 use beginning::Work;
 use held::Held;
@@ -41,6 +46,8 @@ const BATCH_REQUESTS: usize = 512;
 const BATCH_EVENTS: usize = 1_000;
 /// Nor when its payloads have so many bytes.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// So many streams are not divided between connections.
+const SHARE: usize = 8;
 
 type Answer = Result<Appended, AppendError>;
 
@@ -71,6 +78,13 @@ struct State {
     /// The connection for that, unless it is in use.
     lane: Option<Slot>,
     is_closed: bool,
+}
+
+/// What is to be written together.
+struct Taken {
+    batch: Vec<Waiting>,
+    /// There is more that another connection could write now.
+    is_more: bool,
 }
 
 /// A request, and somebody who waits for its answer.
@@ -111,18 +125,8 @@ impl Writer {
         connections: usize,
         queue: usize,
     ) -> Self {
-        let state = State {
-            slots: Slots::new(connections),
-            waiting: VecDeque::new(),
-            window: queue,
-            purge_at: queue,
-            is_for_suspects: false,
-            busy: HashSet::new(),
-            held: Held::default(),
-            lane: Some(Slot::empty()),
-            is_closed: false,
-        };
-        Self { appender, runtime, state: Mutex::new(state), idle: Notify::new(), lane }
+        let state = Mutex::new(State::new(connections, queue));
+        Self { appender, runtime, state, idle: Notify::new(), lane }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,16 +183,19 @@ impl Writer {
             let Some(left) = turn.leave_to_others() else { return };
             turn = left;
         }
-        let batch = {
+        let Taken { batch, is_more } = {
             let mut state = self.state();
-            let batch = state.take_batch();
-            if batch.is_empty() {
+            let taken = state.take_batch();
+            if taken.batch.is_empty() {
                 turn.rest(state);
                 return;
             }
-            batch
+            taken
         };
         turn.streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        if is_more {
+            self.wake();
+        }
         if let Err(error) = reached {
             for waiting in batch {
                 waiting.ticket.tell(Err(error.clone().into()));
@@ -220,9 +227,12 @@ impl Writer {
             }
         }
         turn.hand_back(stalled, suspects);
-        drop(turn);
+        let turn = turn.keep_for_callers(done.len());
         for (ticket, answer) in done {
             ticket.tell(answer);
+        }
+        if turn.is_some() {
+            after_those_who_are_ready().await;
         }
     }
 
@@ -258,7 +268,35 @@ impl Writer {
     }
 }
 
+/// Lets all run first that can run now. Another thread can take this over if one of those is at work for
+/// long, unlike the yield of tokio.
+async fn after_those_who_are_ready() {
+    let mut is_over = false;
+    poll_fn(|context| match std::mem::replace(&mut is_over, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 impl State {
+    fn new(connections: usize, queue: usize) -> Self {
+        Self {
+            slots: Slots::new(connections),
+            waiting: VecDeque::new(),
+            window: queue,
+            purge_at: queue,
+            is_for_suspects: false,
+            busy: HashSet::new(),
+            held: Held::default(),
+            lane: Some(Slot::empty()),
+            is_closed: false,
+        }
+    }
+
     fn push(&mut self, waiting: Waiting) {
         if self.waiting.len() >= self.purge_at {
             self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
@@ -267,9 +305,17 @@ impl State {
         self.waiting.push_back(waiting);
     }
 
+    /// How many streams a batch has at most, so that no connection has nearly all of them for good: who is
+    /// answered tends to come again to the connection that has answered.
+    fn fair_share(&self) -> usize {
+        let all = self.waiting.len() + self.busy.len();
+        all.div_ceil(self.slots.usable().max(1)).max(SHARE)
+    }
+
     /// What can be written together now, in the order in which it came; marks its streams as busy.
-    fn take_batch(&mut self) -> Vec<Waiting> {
+    fn take_batch(&mut self) -> Taken {
         let mut batch = Vec::new();
+        let mut is_more = false;
         let (mut events, mut bytes) = (0, 0);
         // a request must not overtake another of the same stream
         let mut passed: HashSet<StreamId> = HashSet::new();
@@ -277,6 +323,7 @@ impl State {
         let mut keys = HashSet::new();
         let mut kept = VecDeque::new();
         self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
+        let share = self.fair_share();
         let of_suspects = self.is_turn_of_suspects();
         let most = if of_suspects { SUSPECTS } else { BATCH_REQUESTS };
         for _ in 0..self.window {
@@ -300,7 +347,9 @@ impl State {
             let is_first_of_key = key.is_none_or(|key| {
                 streams().all(|stream| !keys.contains(&(stream.clone(), key.clone())))
             });
-            if !(fits && is_free && is_first_of_key) {
+            let is_in_share = taken.len() < share || streams().all(|stream| taken.contains(stream));
+            if !(fits && is_free && is_first_of_key && is_in_share) {
+                is_more |= is_free && !(fits && is_in_share);
                 passed.extend(streams().filter(|stream| !self.busy.contains(*stream)).cloned());
                 kept.push_back(waiting);
                 // what is further behind is looked at next time
@@ -318,12 +367,13 @@ impl State {
             }
             batch.push(waiting);
             if is_import || batch.len() == most {
+                is_more |= !self.waiting.is_empty();
                 break;
             }
         }
         kept.append(&mut self.waiting);
         self.waiting = kept;
         self.busy.extend(taken);
-        batch
+        Taken { batch, is_more }
     }
 }

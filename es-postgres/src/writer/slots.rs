@@ -40,11 +40,21 @@ impl Slots {
         if let Some(at) = self.idle.iter().rposition(Slot::is_used) {
             return Some(self.idle.remove(at));
         }
-        let is_in_vain = self.again_at.is_some_and(|at| Instant::now() < at);
-        if is_in_vain && !self.are_idle() {
+        if self.is_in_vain() {
             return None;
         }
         self.idle.pop()
+    }
+
+    /// True if no further connection is made now: the server had none, and another is at work.
+    fn is_in_vain(&self) -> bool {
+        self.again_at.is_some_and(|at| Instant::now() < at) && !self.are_idle()
+    }
+
+    /// How many are at work or could be.
+    pub(super) fn usable(&self) -> usize {
+        let empty = || self.idle.iter().filter(|slot| !slot.is_used()).count();
+        self.count - if self.is_in_vain() { empty() } else { 0 }
     }
 
     pub(super) fn put_back(&mut self, slot: Slot) {
@@ -92,6 +102,18 @@ impl Turn {
     pub(super) async fn reach(&mut self) -> Result<(), StoreError> {
         let slot = self.slot.get_or_insert_with(Slot::empty);
         self.writer.appender.reach(slot).await
+    }
+
+    /// Frees the streams. It comes back at once if there is one answer and nobody waits, so that a lone
+    /// caller keeps to it; otherwise it is kept, so that those who are answered can share what it does next.
+    pub(super) fn keep_for_callers(mut self, answers: usize) -> Option<Self> {
+        let mut state = self.writer.state();
+        for stream in self.streams.drain() {
+            state.busy.remove(&stream);
+        }
+        let is_shared = answers > 1 || !state.waiting.is_empty();
+        drop(state);
+        is_shared.then_some(self)
     }
 
     /// Leaves all that waits to the other connections, unless there are none.

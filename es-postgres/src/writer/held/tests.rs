@@ -1,32 +1,15 @@
 //! Whatever happens to what is held up, its order and its bounds hold.
 
-use es_core::ExpectedVersion;
-use es_core::backend::{AppendRequest, NewEvent};
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::event::Payload;
+use es_core::backend::AppendRequest;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use super::super::{Answer, Slots, Ticket};
+use super::super::Answer;
+use super::super::tests::{request, waiting};
 use super::*;
 
 const STREAMS: usize = 4;
 const STEPS: usize = 60;
 const CASES: u64 = 300;
-
-/// A request for some of the streams, whose event tells its number.
-fn request(number: usize, mut of: Vec<usize>) -> AppendRequest {
-    of.sort_unstable();
-    of.dedup();
-    let mut parts = of.into_iter().map(|stream| {
-        let payload = Payload::parse(format!("{{\"number\":{number}}}")).unwrap();
-        let events = vec![NewEvent::new(UuidV7Ids.next_id(), "counted", payload)];
-        (format!("account/{stream}").parse().unwrap(), ExpectedVersion::Any, events)
-    });
-    let (stream, expected, events) = parts.next().unwrap();
-    let first = AppendRequest::to(stream, expected, events);
-    parts.fold(first, |request, (stream, expected, events)| request.and(stream, expected, events))
-}
 
 fn number(waiting: &Waiting) -> usize {
     let text = waiting.request.streams()[0].events[0].payload.as_str();
@@ -46,17 +29,7 @@ struct Model {
 impl Model {
     fn new(most: (usize, usize)) -> Self {
         let held = Held { most, ..Held::default() };
-        let state = State {
-            slots: Slots::new(0),
-            waiting: VecDeque::new(),
-            window: 100,
-            purge_at: 100,
-            is_for_suspects: false,
-            busy: HashSet::new(),
-            held,
-            lane: None,
-            is_closed: false,
-        };
+        let state = State { held, ..State::new(0, 100) };
         Self {
             state,
             tried: None,
@@ -68,10 +41,8 @@ impl Model {
     }
 
     fn come(&mut self, request: AppendRequest) {
-        let (reply, caller) = oneshot::channel();
+        let (waiting, caller) = waiting(request);
         self.callers.push(Some(caller));
-        let ticket = Ticket { reply, since: Instant::now() };
-        let waiting = Waiting { request, ticket, is_suspect: false };
         if self.state.held.is_for(&waiting.request) {
             self.refused += self.state.held.wait_behind(waiting).len();
         } else {
@@ -87,7 +58,7 @@ impl Model {
     /// A turn of a shared connection begins.
     fn begin_turn(&mut self) {
         if self.under_way.is_empty() {
-            self.under_way = self.state.take_batch();
+            self.under_way = self.state.take_batch().batch;
         }
     }
 
