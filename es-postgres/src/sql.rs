@@ -89,6 +89,7 @@ statements! {
     Statements:
     announce
     append
+    append_batch
     append_event
     append_events
     append_within

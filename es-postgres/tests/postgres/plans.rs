@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 17] = [
+const HOT: [(&str, &str, &str); 18] = [
     (
         "append_event",
         "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
@@ -23,6 +23,7 @@ const HOT: [(&str, &str, &str); 17] = [
         "'posting', '1', 7, 'k', now(), '{}', '{}', '{}', '{}', 3",
         "unique_aggregate_version",
     ),
+    ("append_batch", "'{}', '{}', '{}', '{}', '{}', '{}', '{}', now()", "unique_aggregate_version"),
     (
         "read_stream_forwards",
         "'posting', '1', 1, 2147483647, 501, TRUE",
@@ -76,6 +77,7 @@ fn statement(name: &str) -> String {
         .unwrap()
         .replace("{schema}", schema.as_str())
         .replace("{events}", events.as_str())
+        .replace("{id}", "TEXT")
         .replace("{snapshots}", table.table.as_str())
         .replace("{snapshot_id}", table.id.as_str())
         .replace("{snapshot_version}", table.version.as_str())

@@ -101,6 +101,31 @@ async fn callers_that_are_answered_together_share_their_next_round_trip() {
 }
 
 #[tokio::test]
+async fn stale_appends_among_others_cost_one_round_trip_more() {
+    const CALLERS: u64 = 200;
+    let (_database, proxy, store) = counted().await;
+    let is_stale = |number: u64| number % 70 == 7;
+    let at_once = async || {
+        let mut tasks = JoinSet::new();
+        for number in 0..CALLERS {
+            let expected = if is_stale(number) { exactly(1_000) } else { ExpectedVersion::Any };
+            let stream = format!("account/{number}").parse().unwrap();
+            let (store, request) = (store.clone(), AppendRequest::to(stream, expected, events(1)));
+            tasks.spawn(async move { (number, store.append(request).await) });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            let (number, answer) = answer.unwrap();
+            let is_conflict = matches!(answer, Err(AppendError::Conflict(_)));
+            assert_eq!(is_conflict, is_stale(number), "{number}: {answer:?}");
+            assert_eq!(answer.is_err(), is_conflict, "{number}: {answer:?}");
+        }
+    };
+    // prepares what it needs
+    at_once().await;
+    assert_eq!(round_trips(&proxy, at_once()).await, 2);
+}
+
+#[tokio::test]
 async fn a_lone_caller_keeps_to_one_connection() {
     let database = database(IdType::Text).await;
     let store = PostgresStore::open(PostgresConfig::new(database.options()).writers(4)).await;
