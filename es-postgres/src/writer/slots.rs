@@ -104,14 +104,13 @@ impl Turn {
         self.writer.appender.reach(slot).await
     }
 
-    /// Frees the streams. It comes back at once if there is one answer and nobody waits, so that a lone
-    /// caller keeps to it; otherwise it is kept, so that those who are answered can share what it does next.
+    /// Frees the streams. It comes back at once if there is one answer and nothing to be written, so that a
+    /// lone caller keeps to it; otherwise it is kept, so that those who are answered can share what it does
+    /// next.
     pub(super) fn keep_for_callers(mut self, answers: usize) -> Option<Self> {
         let mut state = self.writer.state();
-        for stream in self.streams.drain() {
-            state.busy.remove(&stream);
-        }
-        let is_shared = answers > 1 || !state.waiting.is_empty();
+        state.waiting.free(self.streams.drain());
+        let is_shared = answers > 1 || state.waiting.is_any_ready();
         drop(state);
         is_shared.then_some(self)
     }
@@ -130,7 +129,7 @@ impl Turn {
         None
     }
 
-    /// Gives the connection back though others wait: nothing of theirs can be written now.
+    /// Gives the connection back though others wait.
     pub(super) fn rest(mut self, state: MutexGuard<'_, State>) {
         let slot = self.slot.take().unwrap_or_else(Slot::empty);
         self.writer.put_back(state, slot, true);
@@ -140,9 +139,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.writer.state();
-        for stream in self.streams.drain() {
-            state.busy.remove(&stream);
-        }
+        state.waiting.free(self.streams.drain());
         if let Some(slot) = self.slot.take() {
             self.writer.put_back(state, slot, false);
         }
@@ -163,7 +160,7 @@ impl Writer {
             drop(state);
             // if the lane has gone, the connection comes back once more
             let _ = borrower.send(Turn::new(self, slot));
-        } else if is_left_alone || state.waiting.is_empty() {
+        } else if is_left_alone || !state.waiting.is_any_ready() {
             state.slots.put_back(slot);
             drop(state);
             self.idle.notify_waiters();
@@ -175,9 +172,7 @@ impl Writer {
 
     /// Gives an idle connection to those who wait, because something can be written now.
     pub(super) fn wake(self: &Arc<Self>) {
-        let mut state = self.state();
-        let idle = if state.waiting.is_empty() { None } else { state.slots.take_idle() };
-        drop(state);
+        let idle = self.state().take_idle();
         if let Some(slot) = idle {
             self.begin(slot, Work::Waiting);
         }

@@ -25,7 +25,7 @@ pub(super) fn request(number: usize, mut of: Vec<usize>) -> AppendRequest {
 pub(super) fn waiting(request: AppendRequest) -> (Waiting, oneshot::Receiver<Answer>) {
     let (reply, caller) = oneshot::channel();
     let ticket = Ticket { reply, since: Instant::now() };
-    (Waiting { request, ticket, is_suspect: false }, caller)
+    (Waiting::new(request, ticket), caller)
 }
 
 /// So many connections, one of which is at work and takes what is pushed.
@@ -49,10 +49,9 @@ impl Model {
         }
     }
 
-    /// How much a connection takes, and whether it leaves something for others.
+    /// How much a connection takes, and whether it leaves something that others can write.
     fn take(&mut self) -> (usize, bool) {
-        let Taken { batch, is_more } = self.state.take_batch();
-        (batch.len(), is_more)
+        (self.state.take_batch().len(), self.state.waiting.is_any_ready())
     }
 }
 
@@ -63,10 +62,8 @@ fn connections_share_what_waits() {
     assert_eq!(model.take(), (20, true));
     assert_eq!(model.take(), (20, false));
     // the first of them comes back, and has nearly all callers: those beyond its share are the other's
-    for stream in 0..20 {
-        let stream: StreamId = format!("account/{stream}").parse().unwrap();
-        assert!(model.state.busy.remove(&stream));
-    }
+    let taken = (0..20).map(|it| format!("account/{it}").parse().unwrap());
+    model.state.waiting.free(taken);
     model.push((0..20).chain(40..60));
     assert_eq!(model.take(), (30, true));
 }
@@ -82,13 +79,27 @@ fn few_are_not_divided_and_one_connection_takes_all() {
 }
 
 #[test]
-fn what_is_for_one_stream_is_not_divided() {
+fn who_waits_for_one_stream_is_taken_together_and_not_looked_at_while_it_is_busy() {
     let mut model = Model::new(2);
     model.push(std::iter::repeat_n(7, 40));
     assert_eq!(model.take(), (40, false));
-    // what comes behind it leaves nothing to another connection
-    model.push(std::iter::repeat_n(7, 40));
+    model.push(std::iter::repeat_n(7, 10_000));
+    assert!(model.state.take_idle().is_none());
     assert_eq!(model.take(), (0, false));
+    // however many are before it
+    model.push([8].into_iter());
+    assert!(model.state.take_idle().is_some());
+    assert_eq!(model.take(), (1, false));
+}
+
+#[test]
+fn who_has_gone_holds_up_nobody() {
+    let mut model = Model::new(1);
+    model.push([1, 1, 2, 2].into_iter());
+    model.callers.remove(0);
+    model.callers.remove(1);
+    assert_eq!(model.take(), (2, false));
+    assert!(model.state.waiting.is_empty());
 }
 
 #[test]

@@ -58,15 +58,19 @@ impl Model {
     /// A turn of a shared connection begins.
     fn begin_turn(&mut self) {
         if self.under_way.is_empty() {
-            self.under_way = self.state.take_batch().batch;
+            self.under_way = self.state.take_batch();
         }
     }
 
-    /// It ends, and has met locks of these streams.
-    fn end_turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
-        let batch = std::mem::take(&mut self.under_way);
-        for stream in batch.iter().flat_map(|waiting| streams(&waiting.request)) {
-            self.state.busy.remove(&stream);
+    /// It ends, and has met locks of these streams; from one request on they are suspects.
+    fn end_turn(&mut self, is_locked: impl Fn(&StreamId) -> bool, suspects_from: usize) {
+        let mut batch = std::mem::take(&mut self.under_way);
+        let under_way: HashSet<_> =
+            batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        self.state.waiting.free(under_way);
+        for mut suspect in batch.split_off(suspects_from.min(batch.len())).into_iter().rev() {
+            suspect.is_suspect = true;
+            self.state.waiting.push_front(suspect);
         }
         let mut locked = HashSet::new();
         let mut stalled = Vec::new();
@@ -85,7 +89,7 @@ impl Model {
 
     fn turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
         self.begin_turn();
-        self.end_turn(is_locked);
+        self.end_turn(is_locked, usize::MAX);
     }
 
     /// A try of the lane, from its beginning to its end.
@@ -108,6 +112,7 @@ impl Model {
     }
 
     fn check(&self) {
+        self.state.waiting.check();
         let held = &self.state.held;
         let all = || held.stalled.iter().chain(&self.tried).chain(&held.behind);
         let mut heads = HashSet::new();
@@ -125,7 +130,7 @@ impl Model {
             .flat_map(|it| streams(&it.request))
             .for_each(|it| *counts.entry(it).or_default() += 1);
         assert_eq!(held.streams, counts);
-        assert_eq!((held.requests, held.bytes), (all().count(), all().map(Waiting::bytes).sum()));
+        assert_eq!((held.requests, held.bytes), (all().count(), all().map(|it| it.bytes).sum()));
         let (requests, bytes) = held.most;
         assert!(held.requests <= 1 || held.requests <= requests && held.bytes <= bytes);
     }
@@ -151,7 +156,8 @@ fn campaign(most: (usize, usize)) -> usize {
                 3 => model.begin_turn(),
                 4 => {
                     let is = |it: &StreamId| locked[it.aggregate_id().parse::<usize>().unwrap()];
-                    model.end_turn(is);
+                    let suspects_from = if chance.bool() { chance.usize(..4) } else { usize::MAX };
+                    model.end_turn(is, suspects_from);
                 }
                 5 => {
                     if model.tried.is_none() {
