@@ -108,6 +108,40 @@ async fn appends_that_are_written_together_have_answers_of_their_own() {
     }
 }
 
+/// To the statement that they share it is a race that was lost.
+#[tokio::test]
+async fn an_event_id_that_is_used_refuses_none_of_those_beside_it() {
+    const CALLERS: u32 = 20;
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options()).writers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    let used = event();
+    let request = |number: u32, event| {
+        let stream = format!("account/{number}").parse().unwrap();
+        AppendRequest::to(stream, ExpectedVersion::NoStream, vec![event])
+    };
+    store.append(request(CALLERS, used.clone())).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for number in 0..CALLERS {
+        let event = if number == 7 { used.clone() } else { event() };
+        let (store, request) = (store.clone(), request(number, event));
+        tasks.spawn(async move { (number, store.append(request).await) });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        match answer.unwrap() {
+            (7, Err(AppendError::DuplicateEvent { event_id })) => {
+                assert_eq!(event_id, used.event_id);
+            }
+            (number, answer) => {
+                let version = answer.unwrap().streams[0].version().as_u64();
+                assert_eq!((version, number == 7), (1, false));
+            }
+        }
+    }
+    let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+    assert_eq!(log.events.len(), CALLERS as usize);
+}
+
 #[tokio::test]
 async fn a_lost_race_does_not_end_the_applications_transaction() {
     let database = database(IdType::Text).await;
