@@ -24,10 +24,11 @@ use crate::sql::{Statement, Statements};
 mod inline;
 mod judge;
 mod parts;
+mod plain;
 
 use judge::outcomes;
 pub(crate) use parts::SUSPECTS;
-use parts::{Own, PARTS};
+use parts::{By, Own, PARTS};
 
 const COMPARING: &str = "comparing the log with what was seen of it";
 
@@ -210,10 +211,13 @@ impl Appender {
     async fn write_one(
         &self,
         own: &mut Own<'_>,
+        by: By,
         request: &AppendRequest,
     ) -> (Result<Answer, Locked>, bool) {
         let now = self.recording_time(request);
-        if let Some(statement) = bind_single(request, &self.statements, self.layout.ids, now) {
+        if by == By::Statement
+            && let Some(statement) = bind_single(request, &self.statements, self.layout.ids, now)
+        {
             let rows = own.rows(statement).await;
             match rows.and_then(|rows| single_outcome(request, &rows, now)) {
                 Ok(Some(appended)) => return (Ok(Ok(appended)), false),

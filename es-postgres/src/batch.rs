@@ -250,8 +250,8 @@ pub(crate) fn single_outcome(
     Ok(Some(Appended { streams, repeated: false }))
 }
 
-/// An expectation as a number, as the migrated function takes it.
-fn expectation(expected: ExpectedVersion) -> i64 {
+/// An expectation as a number, as all statements take it.
+pub(crate) fn expectation(expected: ExpectedVersion) -> i64 {
     match expected {
         ExpectedVersion::Any => -1,
         ExpectedVersion::StreamExists => -2,

@@ -210,8 +210,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How many of the appends that wait for a connection are looked at for the next statement; 4,096
-    /// by default. Further ones wait behind them.
+    /// How many of the appends that wait for a connection are looked at for the next statement, of those
+    /// for streams that are not written to; 4,096 by default. Further ones wait behind them.
     ///
     /// What waits for streams that other transactions hold is not among them. If that is more than
     /// 16,384 appends or 256 MiB of events, further appends to such streams are refused as

@@ -89,6 +89,7 @@ statements! {
     Statements:
     announce
     append
+    append_batch
     append_event
     append_event_keyed
     append_events

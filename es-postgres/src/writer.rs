@@ -3,8 +3,10 @@
 //! They are sent by tasks of the store's own, so that a caller who is not polled holds up nobody and
 //! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the
 //! connection that becomes free next takes it along in one statement: the busier the store, the larger
-//! the batches, and never does an append wait for another to come. A stream is under way on one
-//! connection only, so that the appends of one process do not race one another.
+//! the batches. A connection that was shared answers before it goes on, and lets those whom it has
+//! answered come again: no timer runs, and where others are idle nobody waits for that. A stream is under
+//! way on one connection only, so that the appends of one process do not race one another, and what
+//! waits for one that is costs nobody [a look](queue).
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
 //! [slow lane](lane), so that it holds up nobody else; what comes later for its streams waits
@@ -13,27 +15,32 @@
 //!
 //! Where the server gives no further connection, all goes over [those that there are](slots).
 
-use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use es_core::backend::{AppendError, AppendRequest, Appended, StreamId};
+use es_core::backend::{AppendError, AppendRequest, Appended};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::append::{Appender, Locked, SUSPECTS, streams};
+use crate::append::{Appender, Locked, streams};
 use crate::connection::Slot;
 use crate::error::{closed, is_none_free, outcome_unknown};
 
 mod beginning;
 mod held;
 pub(crate) mod lane;
+mod queue;
 mod slots;
 mod suspects;
+#[cfg(test)]
+mod tests;
 
 use beginning::Work;
 use held::Held;
 pub(crate) use lane::Lane;
+use queue::Queue;
 use slots::{Slots, Turn};
 
 /// A batch takes no further requests when it has so many of them or of their events.
@@ -41,6 +48,8 @@ const BATCH_REQUESTS: usize = 512;
 const BATCH_EVENTS: usize = 1_000;
 /// Nor when its payloads have so many bytes.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// So many streams are not divided between connections.
+const SHARE: usize = 8;
 
 type Answer = Result<Appended, AppendError>;
 
@@ -56,16 +65,14 @@ pub(crate) struct Writer {
 
 struct State {
     slots: Slots,
-    /// What waits for a connection, in the order in which it came.
-    waiting: VecDeque<Waiting>,
-    /// So many of them are looked at for a batch.
+    /// What waits for a connection.
+    waiting: Queue,
+    /// So many of those that can be written are looked at for a batch.
     window: usize,
     /// When so many wait, those are dropped first whose callers have gone.
     purge_at: usize,
     /// Whose turn it is, if there are both.
     is_for_suspects: bool,
-    /// The streams that are being written to.
-    busy: HashSet<StreamId>,
     /// What others hold up, and what waits for that.
     held: Held,
     /// The connection for that, unless it is in use.
@@ -77,6 +84,8 @@ struct State {
 struct Waiting {
     request: AppendRequest,
     ticket: Ticket,
+    /// How large its payloads are.
+    bytes: usize,
     /// Something that it came together with is held up, so it may be, too.
     is_suspect: bool,
 }
@@ -89,10 +98,15 @@ struct Ticket {
 }
 
 impl Waiting {
-    /// How large its payloads are.
-    fn bytes(&self) -> usize {
-        let events = self.request.streams().iter().flat_map(|part| &part.events);
-        events.map(|event| event.payload.as_str().len()).sum()
+    fn new(request: AppendRequest, ticket: Ticket) -> Self {
+        let events = request.streams().iter().flat_map(|part| &part.events);
+        let bytes = events.map(|event| event.payload.as_str().len()).sum();
+        Self { request, ticket, bytes, is_suspect: false }
+    }
+
+    /// True if nobody waits for the answer.
+    fn is_gone(&self) -> bool {
+        self.ticket.reply.is_closed()
     }
 }
 
@@ -111,18 +125,8 @@ impl Writer {
         connections: usize,
         queue: usize,
     ) -> Self {
-        let state = State {
-            slots: Slots::new(connections),
-            waiting: VecDeque::new(),
-            window: queue,
-            purge_at: queue,
-            is_for_suspects: false,
-            busy: HashSet::new(),
-            held: Held::default(),
-            lane: Some(Slot::empty()),
-            is_closed: false,
-        };
-        Self { appender, runtime, state: Mutex::new(state), idle: Notify::new(), lane }
+        let state = Mutex::new(State::new(connections, queue));
+        Self { appender, runtime, state, idle: Notify::new(), lane }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -139,7 +143,7 @@ impl Writer {
     pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { reply, since: Instant::now() };
-        self.queue(Waiting { request, ticket, is_suspect: false });
+        self.queue(Waiting::new(request, ticket));
         self.answered(answer).await
     }
 
@@ -157,7 +161,7 @@ impl Writer {
             return;
         }
         state.push(waiting);
-        let idle = state.slots.take_idle();
+        let idle = state.take_idle();
         drop(state);
         if let Some(slot) = idle {
             self.begin(slot, Work::Waiting);
@@ -179,16 +183,17 @@ impl Writer {
             let Some(left) = turn.leave_to_others() else { return };
             turn = left;
         }
-        let batch = {
+        let (batch, is_more) = {
             let mut state = self.state();
-            let batch = state.take_batch();
-            if batch.is_empty() {
-                turn.rest(state);
-                return;
-            }
-            batch
+            (state.take_batch(), state.waiting.is_any_ready())
         };
+        if batch.is_empty() {
+            return;
+        }
         turn.streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        if is_more {
+            self.wake();
+        }
         if let Err(error) = reached {
             for waiting in batch {
                 waiting.ticket.tell(Err(error.clone().into()));
@@ -211,18 +216,21 @@ impl Writer {
             match (ticket, answer) {
                 (Some(ticket), Some(Ok(answer))) => done.push((ticket, answer)),
                 (Some(ticket), Some(Err(Locked::Held))) => {
-                    stalled.push(Waiting { request, ticket, is_suspect: false });
+                    stalled.push(Waiting::new(request, ticket));
                 }
                 (Some(ticket), Some(Err(Locked::Suspect))) => {
-                    suspects.push(Waiting { request, ticket, is_suspect: true });
+                    suspects.push(Waiting { is_suspect: true, ..Waiting::new(request, ticket) });
                 }
                 _ => {}
             }
         }
         turn.hand_back(stalled, suspects);
-        drop(turn);
+        let turn = turn.keep_for_callers(done.len());
         for (ticket, answer) in done {
             ticket.tell(answer);
+        }
+        if turn.is_some() {
+            after_those_who_are_ready().await;
         }
     }
 
@@ -258,72 +266,54 @@ impl Writer {
     }
 }
 
+/// Lets all run first that can run now. Another thread can take this over if one of those is at work for
+/// long, unlike the yield of tokio.
+async fn after_those_who_are_ready() {
+    let mut is_over = false;
+    poll_fn(|context| match std::mem::replace(&mut is_over, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 impl State {
+    fn new(connections: usize, queue: usize) -> Self {
+        Self {
+            slots: Slots::new(connections),
+            waiting: Queue::default(),
+            window: queue,
+            purge_at: queue,
+            is_for_suspects: false,
+            held: Held::default(),
+            lane: Some(Slot::empty()),
+            is_closed: false,
+        }
+    }
+
     fn push(&mut self, waiting: Waiting) {
         if self.waiting.len() >= self.purge_at {
-            self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
+            self.waiting.purge();
             self.purge_at = self.window.max(self.waiting.len().saturating_mul(2));
         }
         self.waiting.push_back(waiting);
     }
 
-    /// What can be written together now, in the order in which it came; marks its streams as busy.
+    /// A connection for what waits, if something of it can be written now.
+    fn take_idle(&mut self) -> Option<Slot> {
+        if self.waiting.is_any_ready() { self.slots.take_idle() } else { None }
+    }
+
+    /// What can be written together now; marks its streams as busy.
     fn take_batch(&mut self) -> Vec<Waiting> {
-        let mut batch = Vec::new();
-        let (mut events, mut bytes) = (0, 0);
-        // a request must not overtake another of the same stream
-        let mut passed: HashSet<StreamId> = HashSet::new();
-        let mut taken: HashSet<StreamId> = HashSet::new();
-        let mut keys = HashSet::new();
-        let mut kept = VecDeque::new();
-        self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
-        let of_suspects = self.is_turn_of_suspects();
-        let most = if of_suspects { SUSPECTS } else { BATCH_REQUESTS };
-        for _ in 0..self.window {
-            let Some(waiting) = self.waiting.pop_front() else { break };
-            let request = &waiting.request;
-            let streams = || request.streams().iter().map(|part| &part.stream);
-            let size = request.event_count();
-            let weight = waiting.bytes();
-            // a statement has one time for all of its events, and an import has its own
-            let is_import = request.original_time().is_some();
-            let is_small = events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES;
-            let fits = batch.is_empty() || (is_small && !is_import);
-            let is_in_turn = waiting.is_suspect == of_suspects;
-            let is_free = is_in_turn
-                && streams().all(|stream| {
-                    !passed.contains(stream)
-                        && (taken.contains(stream) || !self.busy.contains(stream))
-                });
-            // of two with one key the second must see what the first has recorded
-            let key = request.idempotency_key();
-            let is_first_of_key = key.is_none_or(|key| {
-                streams().all(|stream| !keys.contains(&(stream.clone(), key.clone())))
-            });
-            if !(fits && is_free && is_first_of_key) {
-                passed.extend(streams().filter(|stream| !self.busy.contains(*stream)).cloned());
-                kept.push_back(waiting);
-                // what is further behind is looked at next time
-                if is_in_turn && !fits {
-                    break;
-                }
-                continue;
-            }
-            (events, bytes) = (events + size, bytes + weight);
-            for stream in streams() {
-                taken.insert(stream.clone());
-                if let Some(key) = key {
-                    keys.insert((stream.clone(), key.clone()));
-                }
-            }
-            batch.push(waiting);
-            if is_import || batch.len() == most {
-                break;
-            }
-        }
-        kept.append(&mut self.waiting);
-        self.waiting = kept;
-        self.busy.extend(taken);
-        batch
+        let are_suspects = self.is_turn_of_suspects();
+        // no connection has nearly all streams for good: who is answered tends to come again to the one
+        // that has answered
+        let all = self.waiting.ready(are_suspects) + self.waiting.busy();
+        let share = all.div_ceil(self.slots.usable().max(1)).max(SHARE);
+        self.waiting.take(are_suspects, share, self.window)
     }
 }

@@ -55,7 +55,7 @@ impl Writer {
             Work::Stalled => state.lane = Some(slot),
         }
         let mut left = state.held.take_all();
-        left.append(&mut state.waiting);
+        left.extend(state.waiting.take_all());
         drop(state);
         self.idle.notify_waiters();
         for waiting in left {

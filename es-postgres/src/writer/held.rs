@@ -45,7 +45,7 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn of(waiting: &Waiting) -> Self {
-        Self { streams: streams(&waiting.request).collect(), bytes: waiting.bytes() }
+        Self { streams: streams(&waiting.request).collect(), bytes: waiting.bytes }
     }
 }
 
@@ -83,9 +83,8 @@ impl Held {
 
     /// Takes out what has waited as long as an append may, and what nobody waits for.
     fn take_over(&mut self, patience: Duration) -> Vec<Waiting> {
-        let is_over = |waiting: &Waiting| {
-            waiting.ticket.since.elapsed() >= patience || waiting.ticket.reply.is_closed()
-        };
+        let is_over =
+            |waiting: &Waiting| waiting.ticket.since.elapsed() >= patience || waiting.is_gone();
         if !self.stalled.iter().chain(&self.behind).any(is_over) {
             return Vec::new();
         }
@@ -154,7 +153,7 @@ impl Held {
         let mut held: HashSet<_> =
             self.stalled.iter().flat_map(|waiting| streams(&waiting.request)).collect();
         for waiting in std::mem::take(&mut self.behind) {
-            if waiting.ticket.reply.is_closed() {
+            if waiting.is_gone() {
                 self.give_share_back(&Share::of(&waiting));
             } else if is_any_of(&waiting.request, &held) {
                 held.extend(streams(&waiting.request));
@@ -185,15 +184,10 @@ impl State {
             at.extend(streams(&waiting.request));
             queue.push_back(waiting);
         }
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            if is_any_of(&waiting.request, &at) {
-                at.extend(streams(&waiting.request));
-                waiting.is_suspect = false;
-                held.take_share(&waiting);
-                behind.push_back(waiting);
-            } else {
-                self.waiting.push_back(waiting);
-            }
+        for mut waiting in self.waiting.take_behind(&mut at) {
+            waiting.is_suspect = false;
+            held.take_share(&waiting);
+            behind.push_back(waiting);
         }
         behind.append(&mut held.behind);
         held.behind = behind;
@@ -220,12 +214,9 @@ impl State {
     /// What was behind requests that were not written is tried in their place. What shares a stream
     /// with what waits for a connection, or is written to, waits for one behind that.
     fn advance(&mut self) {
-        let Self { held, waiting, busy, .. } = self;
-        let mut elsewhere: HashSet<_> = busy.clone();
-        elsewhere.extend(waiting.iter().flat_map(|waiting| streams(&waiting.request)));
+        let Self { held, waiting, .. } = self;
         held.take_first(|held, first, stalled| {
-            if is_any_of(&first.request, &elsewhere) {
-                elsewhere.extend(streams(&first.request));
+            if waiting.is_for(&first.request) {
                 held.give_share_back(&Share::of(&first));
                 waiting.push_back(first);
             } else {
@@ -241,7 +232,7 @@ impl State {
         if !over.is_empty() {
             self.advance();
         }
-        over.retain(|waiting| !waiting.ticket.reply.is_closed());
+        over.retain(|waiting| !waiting.is_gone());
         over
     }
 }

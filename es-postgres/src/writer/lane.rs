@@ -81,7 +81,7 @@ struct Shift {
 impl Shift {
     async fn work(mut self) {
         while let Some(stalled) = self.next() {
-            if stalled.ticket.reply.is_closed() {
+            if stalled.is_gone() {
                 self.leave(false);
                 continue;
             }

@@ -40,11 +40,21 @@ impl Slots {
         if let Some(at) = self.idle.iter().rposition(Slot::is_used) {
             return Some(self.idle.remove(at));
         }
-        let is_in_vain = self.again_at.is_some_and(|at| Instant::now() < at);
-        if is_in_vain && !self.are_idle() {
+        if self.is_in_vain() {
             return None;
         }
         self.idle.pop()
+    }
+
+    /// True if no further connection is made now: the server had none, and another is at work.
+    fn is_in_vain(&self) -> bool {
+        self.again_at.is_some_and(|at| Instant::now() < at) && !self.are_idle()
+    }
+
+    /// How many are at work or could be.
+    pub(super) fn usable(&self) -> usize {
+        let empty = || self.idle.iter().filter(|slot| !slot.is_used()).count();
+        self.count - if self.is_in_vain() { empty() } else { 0 }
     }
 
     pub(super) fn put_back(&mut self, slot: Slot) {
@@ -94,6 +104,17 @@ impl Turn {
         self.writer.appender.reach(slot).await
     }
 
+    /// Frees the streams. It comes back at once if there is one answer and nothing to be written, so that a
+    /// lone caller keeps to it; otherwise it is kept, so that those who are answered can share what it does
+    /// next.
+    pub(super) fn keep_for_callers(mut self, answers: usize) -> Option<Self> {
+        let mut state = self.writer.state();
+        state.waiting.free(self.streams.drain());
+        let is_shared = answers > 1 || state.waiting.is_any_ready();
+        drop(state);
+        is_shared.then_some(self)
+    }
+
     /// Leaves all that waits to the other connections, unless there are none.
     pub(super) fn leave_to_others(self) -> Option<Self> {
         let writer = Arc::clone(&self.writer);
@@ -108,7 +129,7 @@ impl Turn {
         None
     }
 
-    /// Gives the connection back though others wait: nothing of theirs can be written now.
+    /// Gives the connection back though others wait.
     pub(super) fn rest(mut self, state: MutexGuard<'_, State>) {
         let slot = self.slot.take().unwrap_or_else(Slot::empty);
         self.writer.put_back(state, slot, true);
@@ -118,9 +139,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.writer.state();
-        for stream in self.streams.drain() {
-            state.busy.remove(&stream);
-        }
+        state.waiting.free(self.streams.drain());
         if let Some(slot) = self.slot.take() {
             self.writer.put_back(state, slot, false);
         }
@@ -141,7 +160,7 @@ impl Writer {
             drop(state);
             // if the lane has gone, the connection comes back once more
             let _ = borrower.send(Turn::new(self, slot));
-        } else if is_left_alone || state.waiting.is_empty() {
+        } else if is_left_alone || !state.waiting.is_any_ready() {
             state.slots.put_back(slot);
             drop(state);
             self.idle.notify_waiters();
@@ -153,9 +172,7 @@ impl Writer {
 
     /// Gives an idle connection to those who wait, because something can be written now.
     pub(super) fn wake(self: &Arc<Self>) {
-        let mut state = self.state();
-        let idle = if state.waiting.is_empty() { None } else { state.slots.take_idle() };
-        drop(state);
+        let idle = self.state().take_idle();
         if let Some(slot) = idle {
             self.begin(slot, Work::Waiting);
         }

@@ -3,35 +3,21 @@
 //! To find out takes a time-out for each that is. So they are tried few at a time, by all connections,
 //! and whoever came later has every second turn.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{State, Turn, Waiting, Work, Writer};
-use crate::append::{SUSPECTS, is_any_of, streams};
+use crate::append::SUSPECTS;
 
 impl State {
     /// True if the next batch is one of suspects: in turn, where something of both can be written.
     pub(super) fn is_turn_of_suspects(&mut self) -> bool {
-        if !self.waiting.iter().take(self.window).any(|waiting| waiting.is_suspect) {
-            return false;
-        }
-        let mut passed = HashSet::new();
-        let (mut suspects, mut others) = (false, false);
-        for waiting in self.waiting.iter().take(self.window) {
-            let is_held =
-                is_any_of(&waiting.request, &self.busy) || is_any_of(&waiting.request, &passed);
-            match (is_held, waiting.is_suspect) {
-                (true, _) => {}
-                (false, true) => suspects = true,
-                (false, false) => others = true,
-            }
-            if suspects && others {
+        match [false, true].map(|are_suspects| self.waiting.ready(are_suspects) > 0) {
+            [true, true] => {
                 self.is_for_suspects = !self.is_for_suspects;
-                return self.is_for_suspects;
+                self.is_for_suspects
             }
-            passed.extend(streams(&waiting.request));
+            [_, are_suspects] => are_suspects,
         }
-        suspects
     }
 }
 
@@ -58,9 +44,7 @@ impl Turn {
         }
         let count = suspects.len();
         let mut state = self.writer.state();
-        for stream in self.streams.drain() {
-            state.busy.remove(&stream);
-        }
+        state.waiting.free(self.streams.drain());
         for waiting in suspects.into_iter().rev() {
             state.waiting.push_front(waiting);
         }

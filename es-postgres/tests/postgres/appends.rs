@@ -2,8 +2,9 @@
 
 use es_core::ExpectedVersion;
 use es_core::backend::{
-    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind,
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind, StreamId,
 };
+use es_core::event::RecordedEvent;
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
@@ -44,6 +45,101 @@ async fn an_applications_rows_and_events_are_written_together_or_not_at_all() {
         let log = store.read_log(&ReadLog::from_start()).await.unwrap().events.len();
         assert_eq!((mails, log), if commits { (1, 2) } else { (0, 0) });
     }
+}
+
+/// Some of them can be written by one plain statement, and some cannot.
+#[tokio::test]
+async fn appends_that_are_written_together_have_answers_of_their_own() {
+    for ids in [IdType::Text, IdType::Int] {
+        let database = database(ids).await;
+        let config = PostgresConfig::new(database.options()).writers(1);
+        let store = PostgresStore::open(config).await.unwrap();
+        let stream = |number: u32| -> StreamId { format!("account/{number}").parse().unwrap() };
+        let append = |number, expected, events| AppendRequest::to(stream(number), expected, events);
+        for number in 0..9 {
+            store.append(append(number, ExpectedVersion::NoStream, events(1))).await.unwrap();
+        }
+        let twin = event();
+        // with the version that the stream has then, or the one that is in the way
+        let mut requests = vec![
+            (append(0, exactly(1), events(1)), Ok(2)),
+            (append(1, exactly(7), events(1)), Err(1)),
+            (append(2, ExpectedVersion::NoStream, events(1)), Err(1)),
+            (append(3, ExpectedVersion::StreamExists, events(1)), Ok(2)),
+            (append(20, ExpectedVersion::StreamExists, events(1)), Err(0)),
+            (append(21, ExpectedVersion::NoStream, events(1)), Ok(1)),
+            // in the order in which they came
+            (append(4, exactly(1), events(1)), Ok(2)),
+            (append(4, exactly(2), events(1)), Ok(3)),
+            (append(5, ExpectedVersion::Any, events(3)), Ok(4)),
+            (append(6, ExpectedVersion::Any, events(1)).with_key(key("k")), Ok(2)),
+            // what is not written does not take the answer of another with the same id
+            (append(7, exactly(9), vec![twin.clone()]), Err(1)),
+            (append(8, exactly(1), vec![twin]), Ok(2)),
+        ];
+        requests.extend((30..50).map(|it| (append(it, ExpectedVersion::Any, events(1)), Ok(1))));
+        let mut tasks = JoinSet::new();
+        for (request, wanted) in requests {
+            let store = store.clone();
+            tasks.spawn(async move { (store.append(request).await, wanted) });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            let appended = match answer.unwrap() {
+                (Ok(appended), Ok(version))
+                    if appended.streams[0].version().as_u64() == version =>
+                {
+                    appended
+                }
+                (Err(AppendError::Conflict(it)), Err(actual)) if it.actual.as_u64() == actual => {
+                    continue;
+                }
+                (answer, wanted) => panic!("{answer:?} instead of {wanted:?}"),
+            };
+            let [written] = &appended.streams[..] else { panic!("{appended:?}") };
+            let page = store.read_stream(&ReadStream::new(written.stream.clone())).await.unwrap();
+            for told in &written.events {
+                let is_it = |it: &RecordedEvent| {
+                    (it.event_id, it.version, it.position, it.recorded_at)
+                        == (told.event_id, told.version, told.position, told.recorded_at)
+                };
+                assert!(page.events.iter().any(is_it), "{told:?} is not in {page:?}");
+            }
+        }
+    }
+}
+
+/// To the statement that they share it is a race that was lost.
+#[tokio::test]
+async fn an_event_id_that_is_used_refuses_none_of_those_beside_it() {
+    const CALLERS: u32 = 20;
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options()).writers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    let used = event();
+    let request = |number: u32, event| {
+        let stream = format!("account/{number}").parse().unwrap();
+        AppendRequest::to(stream, ExpectedVersion::NoStream, vec![event])
+    };
+    store.append(request(CALLERS, used.clone())).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for number in 0..CALLERS {
+        let event = if number == 7 { used.clone() } else { event() };
+        let (store, request) = (store.clone(), request(number, event));
+        tasks.spawn(async move { (number, store.append(request).await) });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        match answer.unwrap() {
+            (7, Err(AppendError::DuplicateEvent { event_id })) => {
+                assert_eq!(event_id, used.event_id);
+            }
+            (number, answer) => {
+                let version = answer.unwrap().streams[0].version().as_u64();
+                assert_eq!((version, number == 7), (1, false));
+            }
+        }
+    }
+    let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+    assert_eq!(log.events.len(), CALLERS as usize);
 }
 
 #[tokio::test]

@@ -14,13 +14,14 @@ use crate::support::{
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 21] = [
+const HOT: [(&str, &str, &str); 22] = [
     ("append_event", ONE_EVENT, "unique_aggregate_version"),
     ("append_event_keyed", ONE_EVENT_KEYED, "unique_aggregate_version"),
     ("append_event_keyed", ONE_EVENT_KEYED, "idx_execution_events_idempotency"),
     ("append_events", EVENTS, "unique_aggregate_version"),
     ("append_events_keyed", EVENTS_KEYED, "unique_aggregate_version"),
     ("append_events_keyed", EVENTS_KEYED, "idx_execution_events_idempotency"),
+    ("append_batch", "'{}', '{}', '{}', '{}', '{}', '{}', '{}', now()", "unique_aggregate_version"),
     (
         "read_stream_forwards",
         "'posting', '1', 1, 2147483647, 501, TRUE",
@@ -90,6 +91,7 @@ fn statement(name: &str) -> String {
         .unwrap()
         .replace("{schema}", schema.as_str())
         .replace("{events}", events.as_str())
+        .replace("{id}", "TEXT")
         .replace("{snapshots}", table.table.as_str())
         .replace("{snapshot_id}", table.id.as_str())
         .replace("{snapshot_version}", table.version.as_str())

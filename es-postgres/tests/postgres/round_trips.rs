@@ -76,6 +76,69 @@ async fn appends_that_wait_together_share_a_round_trip() {
     assert!(round_trips <= CALLERS / 4, "{round_trips} round trips");
 }
 
+/// Two groups of callers that take turns would need twice as many.
+#[tokio::test]
+async fn callers_that_are_answered_together_share_their_next_round_trip() {
+    const CALLERS: usize = 8;
+    const APPENDS: u64 = 20;
+    let (_database, proxy, store) = counted().await;
+    let one_after_the_other = async |appends: u64| {
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            let store = store.clone();
+            callers.spawn(async move {
+                for _ in 0..appends {
+                    store.append(to(&format!("account/{caller}"))).await.unwrap();
+                }
+            });
+        }
+        callers.join_all().await;
+    };
+    // prepares what each kind of statement needs
+    one_after_the_other(3).await;
+    let round_trips = round_trips(&proxy, one_after_the_other(APPENDS)).await;
+    assert!(round_trips <= APPENDS + APPENDS / 4, "{round_trips} round trips");
+}
+
+#[tokio::test]
+async fn stale_appends_among_others_cost_one_round_trip_more() {
+    const CALLERS: u64 = 200;
+    let (_database, proxy, store) = counted().await;
+    let is_stale = |number: u64| number % 70 == 7;
+    let at_once = async || {
+        let mut tasks = JoinSet::new();
+        for number in 0..CALLERS {
+            let expected = if is_stale(number) { exactly(1_000) } else { ExpectedVersion::Any };
+            let stream = format!("account/{number}").parse().unwrap();
+            let (store, request) = (store.clone(), AppendRequest::to(stream, expected, events(1)));
+            tasks.spawn(async move { (number, store.append(request).await) });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            let (number, answer) = answer.unwrap();
+            let is_conflict = matches!(answer, Err(AppendError::Conflict(_)));
+            assert_eq!(is_conflict, is_stale(number), "{number}: {answer:?}");
+            assert_eq!(answer.is_err(), is_conflict, "{number}: {answer:?}");
+        }
+    };
+    // prepares what it needs
+    at_once().await;
+    assert_eq!(round_trips(&proxy, at_once()).await, 2);
+}
+
+#[tokio::test]
+async fn a_lone_caller_keeps_to_one_connection() {
+    let database = database(IdType::Text).await;
+    let store = PostgresStore::open(PostgresConfig::new(database.options()).writers(4)).await;
+    let store = store.unwrap();
+    for _ in 0..20 {
+        store.append(to("account/a")).await.unwrap();
+    }
+    let writing = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()
+                       AND query LIKE '%INSERT INTO \"public\".\"execution_events\" (%'";
+    assert_eq!(crate::support::value::<i64>(&database, writing).await, 1);
+}
+
 #[tokio::test]
 async fn an_import_shares_its_round_trip_with_nobody() {
     const CALLERS: i64 = 60;

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use es_core::backend::ProjectionSink;
 use es_core::backend::{
-    AppendError, AppendRequest, Definition, EventStore, NewEvent, PageLimit, RawKeying, ReadStream,
-    SinkError, StoreError, StoreErrorKind,
+    AppendError, AppendRequest, Definition, EventStore, NewEvent, PageLimit, ProjectionSink,
+    RawKeying, ReadStream, SinkError, StoreError, StoreErrorKind,
 };
 use es_core::event::{EventFilter, EventId, Payload, RecordedEvent};
 use es_core::projection::StopCause;

@@ -1,32 +1,15 @@
 //! Whatever happens to what is held up, its order and its bounds hold.
 
-use es_core::ExpectedVersion;
-use es_core::backend::{AppendRequest, NewEvent};
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::event::Payload;
+use es_core::backend::AppendRequest;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use super::super::{Answer, Slots, Ticket};
+use super::super::Answer;
+use super::super::tests::{request, waiting};
 use super::*;
 
 const STREAMS: usize = 4;
 const STEPS: usize = 60;
 const CASES: u64 = 300;
-
-/// A request for some of the streams, whose event tells its number.
-fn request(number: usize, mut of: Vec<usize>) -> AppendRequest {
-    of.sort_unstable();
-    of.dedup();
-    let mut parts = of.into_iter().map(|stream| {
-        let payload = Payload::parse(format!("{{\"number\":{number}}}")).unwrap();
-        let events = vec![NewEvent::new(UuidV7Ids.next_id(), "counted", payload)];
-        (format!("account/{stream}").parse().unwrap(), ExpectedVersion::Any, events)
-    });
-    let (stream, expected, events) = parts.next().unwrap();
-    let first = AppendRequest::to(stream, expected, events);
-    parts.fold(first, |request, (stream, expected, events)| request.and(stream, expected, events))
-}
 
 fn number(waiting: &Waiting) -> usize {
     let text = waiting.request.streams()[0].events[0].payload.as_str();
@@ -46,17 +29,7 @@ struct Model {
 impl Model {
     fn new(most: (usize, usize)) -> Self {
         let held = Held { most, ..Held::default() };
-        let state = State {
-            slots: Slots::new(0),
-            waiting: VecDeque::new(),
-            window: 100,
-            purge_at: 100,
-            is_for_suspects: false,
-            busy: HashSet::new(),
-            held,
-            lane: None,
-            is_closed: false,
-        };
+        let state = State { held, ..State::new(0, 100) };
         Self {
             state,
             tried: None,
@@ -68,10 +41,8 @@ impl Model {
     }
 
     fn come(&mut self, request: AppendRequest) {
-        let (reply, caller) = oneshot::channel();
+        let (waiting, caller) = waiting(request);
         self.callers.push(Some(caller));
-        let ticket = Ticket { reply, since: Instant::now() };
-        let waiting = Waiting { request, ticket, is_suspect: false };
         if self.state.held.is_for(&waiting.request) {
             self.refused += self.state.held.wait_behind(waiting).len();
         } else {
@@ -91,11 +62,15 @@ impl Model {
         }
     }
 
-    /// It ends, and has met locks of these streams.
-    fn end_turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
-        let batch = std::mem::take(&mut self.under_way);
-        for stream in batch.iter().flat_map(|waiting| streams(&waiting.request)) {
-            self.state.busy.remove(&stream);
+    /// It ends, and has met locks of these streams; from one request on they are suspects.
+    fn end_turn(&mut self, is_locked: impl Fn(&StreamId) -> bool, suspects_from: usize) {
+        let mut batch = std::mem::take(&mut self.under_way);
+        let under_way: HashSet<_> =
+            batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        self.state.waiting.free(under_way);
+        for mut suspect in batch.split_off(suspects_from.min(batch.len())).into_iter().rev() {
+            suspect.is_suspect = true;
+            self.state.waiting.push_front(suspect);
         }
         let mut locked = HashSet::new();
         let mut stalled = Vec::new();
@@ -114,7 +89,7 @@ impl Model {
 
     fn turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
         self.begin_turn();
-        self.end_turn(is_locked);
+        self.end_turn(is_locked, usize::MAX);
     }
 
     /// A try of the lane, from its beginning to its end.
@@ -137,6 +112,7 @@ impl Model {
     }
 
     fn check(&self) {
+        self.state.waiting.check();
         let held = &self.state.held;
         let all = || held.stalled.iter().chain(&self.tried).chain(&held.behind);
         let mut heads = HashSet::new();
@@ -154,7 +130,7 @@ impl Model {
             .flat_map(|it| streams(&it.request))
             .for_each(|it| *counts.entry(it).or_default() += 1);
         assert_eq!(held.streams, counts);
-        assert_eq!((held.requests, held.bytes), (all().count(), all().map(Waiting::bytes).sum()));
+        assert_eq!((held.requests, held.bytes), (all().count(), all().map(|it| it.bytes).sum()));
         let (requests, bytes) = held.most;
         assert!(held.requests <= 1 || held.requests <= requests && held.bytes <= bytes);
     }
@@ -180,7 +156,8 @@ fn campaign(most: (usize, usize)) -> usize {
                 3 => model.begin_turn(),
                 4 => {
                     let is = |it: &StreamId| locked[it.aggregate_id().parse::<usize>().unwrap()];
-                    model.end_turn(is);
+                    let suspects_from = if chance.bool() { chance.usize(..4) } else { usize::MAX };
+                    model.end_turn(is, suspects_from);
                 }
                 5 => {
                     if model.tried.is_none() {
