@@ -38,6 +38,9 @@ pub use loaded::{LoadError, Loaded};
 #[derive(Clone)]
 pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 
+/// Each page costs a way to the store and back, and its bytes are bounded all the same.
+const PAGE: PageLimit = PageLimit::events(4_000);
+
 #[derive(Clone)]
 struct Settings<A: Aggregate> {
     store: Store,
@@ -61,7 +64,7 @@ impl<A: Aggregate> Repository<A> {
             retry: Retry::times(3),
             environment: Environment::default(),
             base: Metadata::default(),
-            page: PageLimit::default(),
+            page: PAGE,
         }))
     }
 
@@ -134,7 +137,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read, and held in memory, at once while it is folded.
+    /// How much of a stream is read at once: 4,000 events and 4 MiB of payloads unless it is set.
+    ///
+    /// While a page is folded the store reads the next one, so a load holds two of them.
     #[must_use]
     pub fn with_page_limit(mut self, page: PageLimit) -> Self {
         self.settings().page = page;

@@ -20,6 +20,7 @@ mod engine {
     mod meanings;
     mod observing;
     mod odd_commits;
+    mod paged;
     mod prepared;
     mod reactions;
     mod recorded_content;

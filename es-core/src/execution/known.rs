@@ -4,9 +4,12 @@ mod kept;
 
 use std::sync::Arc;
 
+use futures_util::future::join;
+
 use crate::aggregate::Aggregate;
 use crate::append::Appended;
 use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::breathe;
 use crate::read::{ReadStream, StreamPage};
 use crate::repository::{LoadError, Loaded, decode};
 use crate::store::EventStore;
@@ -28,6 +31,9 @@ pub struct Known<A> {
     pub(crate) state: Arc<A>,
 }
 
+/// So many events are folded before others have a turn.
+const CHUNK: usize = 256;
+
 impl<A: Aggregate> Known<A> {
     /// Nothing has happened yet.
     pub(crate) fn absent(stream: StreamId) -> Self {
@@ -40,8 +46,20 @@ impl<A: Aggregate> Known<A> {
     }
 
     /// Takes in what follows; a page that was read from `begun` on has the event there, too.
-    fn take_in(&mut self, page: &StreamPage, begun: StreamVersion) -> Result<(), LoadError> {
-        let mut news = page.events.iter().filter(|event| event.version > begun).peekable();
+    async fn take_in(&mut self, page: &StreamPage, begun: StreamVersion) -> Result<(), LoadError> {
+        let mut chunks = page.events.chunks(CHUNK);
+        if let Some(first) = chunks.next() {
+            self.evolve(first, begun)?;
+        }
+        for chunk in chunks {
+            breathe().await;
+            self.evolve(chunk, begun)?;
+        }
+        Ok(())
+    }
+
+    fn evolve(&mut self, events: &[RecordedEvent], begun: StreamVersion) -> Result<(), LoadError> {
+        let mut news = events.iter().filter(|event| event.version > begun).peekable();
         if news.peek().is_none() {
             return Ok(());
         }
@@ -76,7 +94,7 @@ impl<A: Aggregate> Known<A> {
     }
 }
 
-/// Folds what `read` selects of a stream, with the memory of one page: on from what is known, else
+/// Folds what `read` selects of a stream, with the memory of two pages: on from what is known, else
 /// from a kept state where there is a good one.
 pub(crate) async fn load_stream<A: Aggregate>(
     store: &dyn EventStore,
@@ -111,11 +129,14 @@ pub(crate) async fn load_stream<A: Aggregate>(
         }
     }
     let begun = known.version;
-    loop {
-        known.take_in(&page, begun)?;
-        let Some(next) = read.after(&page) else { break };
-        page = store.read_stream(&next).await?;
+    while let Some(next) = read.after(&page) {
+        // the store reads on while this page is folded
+        let (following, folded) = join(store.read_stream(&next), known.take_in(&page, begun)).await;
+        // what is wrong with a page is told before what is wrong behind it
+        folded?;
+        page = following?;
         read = next;
     }
+    known.take_in(&page, begun).await?;
     Ok(known)
 }
