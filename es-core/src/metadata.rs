@@ -178,15 +178,27 @@ impl Metadata {
     /// The metadata as every store gives them back: each field in the canonical form. What no store
     /// takes stays as it is.
     pub(crate) fn into_canonical(mut self) -> Self {
+        self.make_canonical();
+        self
+    }
+
+    /// The same in place; true if each field was in that form, so that the metadata are written as
+    /// before.
+    pub(crate) fn make_canonical(&mut self) -> bool {
         let mut extra = std::mem::take(&mut self.extra);
         extra.retain(|name, value| !self.has_typed(name) && !is_null(value));
+        let mut was_canonical = true;
         for value in extra.values_mut() {
-            if let Ok(canonical) = value.canonical() {
-                *value = canonical;
+            match value.canonical() {
+                Ok(canonical) => {
+                    was_canonical &= canonical.as_str() == value.as_str();
+                    *value = canonical;
+                }
+                Err(_) => was_canonical = false,
             }
         }
         self.extra = extra;
-        self
+        was_canonical
     }
 }
 

@@ -3,9 +3,9 @@
 use es_core::backend::rules::judge_key;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest, Limits,
-    Position, StoreError, StoreErrorKind, Timestamp,
+    NewEvent, Position, StoreError, StoreErrorKind, Timestamp,
 };
-use es_core::event::EventId;
+use es_core::event::{EventId, Payload};
 use es_core::execution::StreamVersion;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Row, params};
@@ -18,19 +18,14 @@ use crate::{read, sql};
 /// A request that was checked, with everything encoded that can be before the writer has it.
 pub(crate) struct CheckedAppend {
     request: AppendRequest,
-    metadata: Vec<String>,
+    metadata: Vec<Payload>,
 }
 
 impl CheckedAppend {
     pub(crate) fn new(request: AppendRequest, limits: &Limits) -> Result<Self, InvalidRequest> {
         let request = request.checked(limits)?;
         let events = request.streams().iter().flat_map(|part| &part.events);
-        let metadata = events
-            .map(|event| {
-                serde_json::to_string(&event.metadata)
-                    .expect("metadata is a map with string keys and JSON values")
-            })
-            .collect();
+        let metadata = events.map(NewEvent::metadata_document).collect();
         Ok(Self { request, metadata })
     }
 
@@ -39,7 +34,7 @@ impl CheckedAppend {
         let events = self.request.streams().iter().flat_map(|part| &part.events);
         events
             .map(|event| event.payload.as_str().len())
-            .chain(self.metadata.iter().map(String::len))
+            .chain(self.metadata.iter().map(|metadata| metadata.as_str().len()))
             .sum()
     }
 }
@@ -174,7 +169,7 @@ fn write(
                 version.as_i64(),
                 event.event_type.as_str(),
                 created_at,
-                metadata.next(),
+                metadata.next().map(Payload::as_str),
                 event.payload.as_str(),
             ]);
             let position = inserted.map_err(|error| Failure::Insert(event.event_id, error))?;
