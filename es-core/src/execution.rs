@@ -38,6 +38,7 @@ pub use import::Imported;
 pub(crate) use known::{Known, Snapshots, load_stream};
 pub use members::{Member, Members};
 pub use prepared::{NotAppended, Prepared};
+pub(crate) use telemetry::Counters;
 
 // of `backend`: what is met in answers and errors
 #[doc(no_inline)]

@@ -16,7 +16,7 @@ use crate::aggregate::{Aggregate, IdOf};
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
-use crate::execution::{Cache, Known, Member, Snapshots, load_stream};
+use crate::execution::{Cache, Counters, Known, Member, Snapshots, load_stream};
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
 use crate::retry::Retry;
@@ -51,6 +51,7 @@ struct Settings<A: Aggregate> {
     environment: Environment,
     base: Metadata,
     page: PageLimit,
+    counters: Arc<Counters>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -65,6 +66,7 @@ impl<A: Aggregate> Repository<A> {
             environment: Environment::default(),
             base: Metadata::default(),
             page: PAGE,
+            counters: Counters::of(Some(A::TYPE)),
         }))
     }
 
@@ -87,6 +89,10 @@ impl<A: Aggregate> Repository<A> {
 
     pub(crate) fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
     }
 
     /// How much of a stream is read at once.
