@@ -6,6 +6,7 @@
 //!              └──────── conflict: read what is new, decide again ◄─────────┘
 //! ```
 
+mod attempts;
 mod cache;
 mod decided;
 mod decision;

@@ -46,6 +46,7 @@ struct Settings<A: Aggregate> {
     store: Store,
     snapshots: Option<Snapshots<A>>,
     cache: Option<Arc<Cache<A>>>,
+    decides_from_cache: bool,
     sampling: Option<Sampling>,
     retry: Retry,
     environment: Environment,
@@ -61,6 +62,7 @@ impl<A: Aggregate> Repository<A> {
             store: store.into(),
             snapshots: None,
             cache: None,
+            decides_from_cache: false,
             sampling: None,
             retry: Retry::times(3),
             environment: Environment::default(),
@@ -184,13 +186,56 @@ impl<A: Aggregate> Repository<A> {
     /// and decisions at them; 0 keeps none. All clones share them.
     ///
     /// It changes no answer: what follows in the stream is read each time, so what other processes
-    /// wrote is seen, and where the stream has become another history, all of it is read. A load copies
+    /// wrote is seen, and where the stream has become another history, all of it is read.
+    /// [`deciding_from_cache`](Self::deciding_from_cache) saves decisions that read, too. A load copies
     /// the state once, and a decision on one that was known twice, so it is for streams that are longer
     /// to read than to copy. The counters `es.state_cache.hits` and `es.state_cache.misses` of the
     /// `metrics` facade, by `es.aggregate.type`, tell how often a state was there to begin at.
     #[must_use]
     pub fn with_cache(mut self, aggregates: usize) -> Self {
         self.settings().cache = (aggregates > 0).then(|| Arc::new(Cache::holding(aggregates)));
+        self
+    }
+
+    /// Has decisions begin at a [cached](Self::with_cache) state as it is, without reading first: the
+    /// append expects the version of that state, so it is accepted only if nothing followed. With an
+    /// idempotency key the append also finds what the key has recorded. A command is one call of the
+    /// store then:
+    ///
+    /// ```
+    /// # use es_core::{Aggregate, Event, Repository};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderSeen }
+    /// # #[derive(Clone, Default)]
+    /// # struct Order;
+    /// # impl Aggregate for Order {
+    /// #     const TYPE: &'static str = "order";
+    /// #     type Id = String;
+    /// #     type Event = OrderEvent;
+    /// #     fn evolve(&mut self, _: &OrderEvent) {}
+    /// # }
+    /// # async fn example(store: es_core::Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// let orders = Repository::<Order>::new(store).with_cache(10_000).deciding_from_cache();
+    /// orders.by_id("o-1").decide(|_| OrderEvent::OrderSeen).await?; // reads, and appends
+    /// orders.by_id("o-1").decide(|_| OrderEvent::OrderSeen).await?; // appends
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It changes no answer either, because only an append that was accepted is one. Where the append
+    /// is refused, or the decision refuses, expects something else or leaves a member without an event,
+    /// the members are read and decided on again, as a first attempt: it is no [retry](Self::with_retry),
+    /// and the function is called once more. So it is for aggregates that one process writes, or
+    /// nearly; where several write the same ones, each stale state costs an append in vain.
+    ///
+    /// Decisions begin so only where the last event in the state is of an append of this repository,
+    /// and the store must be the one that acknowledged it: one that has become
+    /// [another history](crate::backend::StoreErrorKind::Diverged) while it was open must refuse the
+    /// append, as es-sqlite and es-postgres do. Loads, [prepared](crate::execution::Decision::prepare)
+    /// decisions, and decisions over members of which one cannot begin so read as ever.
+    #[must_use]
+    pub fn deciding_from_cache(mut self) -> Self {
+        self.settings().decides_from_cache = true;
         self
     }
 
@@ -281,6 +326,11 @@ impl<A: Aggregate> Repository<A> {
         let known = known.or_else(|| self.0.cache.as_ref()?.get(stream));
         let read = ReadStream::new(stream.clone()).limit(self.page());
         load_stream(&**self.store(), self.snapshots(), known, read).await
+    }
+
+    /// The cache, if decisions may begin at what is there without reading.
+    pub(crate) fn deciding_cache(&self) -> Option<&Cache<A>> {
+        self.0.cache.as_deref().filter(|_| self.0.decides_from_cache)
     }
 
     /// Keeps it in memory, if anything is kept there.

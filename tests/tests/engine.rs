@@ -38,5 +38,7 @@ mod engine {
     mod twins;
     mod typed_rows;
     mod units;
+    mod unread;
+    mod unread_races;
     mod waiting;
 }

@@ -10,8 +10,8 @@ use crate::stream::StreamId;
 
 /// So many aggregates; who was used least recently goes first.
 ///
-/// It is only ever a beginning: what follows in the stream is read each time, so what other processes
-/// wrote is seen, and a state of another history is not used.
+/// It is only ever a beginning: what follows in the stream is read, so what other processes wrote is
+/// seen, and a state of another history is not used. Or an append proves that nothing follows.
 pub(crate) struct Cache<A> {
     capacity: usize,
     entries: Mutex<Entries<A>>,
@@ -48,6 +48,14 @@ impl<A: Aggregate> Cache<A> {
         let counter = if known.is_some() { &self.hits } else { &self.misses };
         counter.add(1);
         known
+    }
+
+    /// What is known if it ends with an append of our own, so that a decision may begin at it without
+    /// reading.
+    pub(crate) fn own(&self, stream: &StreamId) -> Option<Known<A>> {
+        let known = self.entries().get(stream).filter(|known| known.is_own)?;
+        self.hits.add(1);
+        Some(known)
     }
 
     /// Keeps what is known in place of what was known before.

@@ -27,6 +27,8 @@ pub struct Known<A> {
     pub(crate) version: StreamVersion,
     /// The last event in the state. A stream that has another one there is another history.
     pub(crate) last_event: Option<EventId>,
+    /// That event is of an append of this repository's own, which the store has acknowledged.
+    pub(crate) is_own: bool,
     /// Copied only if somebody else still holds it when an event is added.
     pub(crate) state: Arc<A>,
 }
@@ -37,7 +39,8 @@ const CHUNK: usize = 256;
 impl<A: Aggregate> Known<A> {
     /// Nothing has happened yet.
     pub(crate) fn absent(stream: StreamId) -> Self {
-        Self { stream, version: StreamVersion::EMPTY, last_event: None, state: Arc::default() }
+        let (version, state) = (StreamVersion::EMPTY, Arc::default());
+        Self { stream, version, last_event: None, is_own: false, state }
     }
 
     /// Whether the state ends with this very event, and so is of its history.
@@ -73,6 +76,7 @@ impl<A: Aggregate> Known<A> {
                 state.evolve(&event);
             }
             (self.version, self.last_event) = (recorded.version, Some(recorded.event_id));
+            self.is_own = false;
         }
         Ok(())
     }
@@ -86,6 +90,7 @@ impl<A: Aggregate> Known<A> {
             state.evolve(event);
         }
         (self.version, self.last_event) = (last.version, Some(last.event_id));
+        self.is_own = true;
     }
 
     pub(crate) fn into_loaded(self) -> Loaded<A> {

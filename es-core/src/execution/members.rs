@@ -58,6 +58,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
         wanted: Wanted,
     ) -> BoxFuture<'a, Result<Self::Known, LoadError>>;
 
+    /// What is known of all of them without reading, if a decision may begin at that.
+    #[doc(hidden)]
+    fn known(&self) -> Option<Self::Known>;
+
     #[doc(hidden)]
     fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts;
 
