@@ -86,7 +86,8 @@ impl<'a> Group<'a> {
         limit: &BatchLimit,
         is_open: impl Fn(&str) -> bool,
     ) -> (Self, Vec<String>) {
-        let (mut bytes, mut seen, mut rows) = (0, HashSet::new(), Vec::new());
+        let (mut bytes, mut seen) = (0, HashSet::new());
+        let mut rows: Vec<&String> = Vec::new();
         let mut count = 0;
         for (event, keys) in &self.events {
             bytes += event.payload.as_str().len();
