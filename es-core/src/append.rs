@@ -6,9 +6,10 @@ mod repeat;
 
 use std::collections::HashSet;
 
-use crate::content::ContentProblem;
+use crate::content::{ContentProblem, stored_size};
 use crate::envelope::{EventReceipt, NewEvent};
 use crate::limits::Limits;
+use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::stream::{StreamId, shown};
@@ -195,11 +196,8 @@ fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, Inval
         .payload
         .stored_form(limits.payload_bytes, limits.depth)
         .map_err(|problem| content("payload", problem))?;
-    let metadata = Payload::of(&event.metadata)
-        .map_err(|error| ContentProblem::Unreadable { reason: error.to_string() })
-        .and_then(|metadata| metadata.stored_form(limits.metadata_bytes, limits.depth))
-        .map_err(|problem| content("metadata", problem))?;
-    event.metadata = std::mem::take(&mut event.metadata).into_canonical();
+    let (metadata, metadata_bytes) =
+        written(&mut event.metadata, limits).map_err(|problem| content("metadata", problem))?;
     for field in Limits::INDEXED_METADATA {
         let bytes = event.metadata.document(field).map_or(0, |value| value.as_str().len());
         let limit = Limits::INDEXED_BYTES;
@@ -207,9 +205,27 @@ fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, Inval
             return Err(content("metadata", ContentProblem::TooLarge { bytes, limit }));
         }
     }
-    let bytes = payload.as_str().len() + metadata.as_str().len();
+    let bytes = payload.as_str().len() + metadata_bytes;
     event.payload = payload;
+    event.keep_written(metadata);
     Ok(bytes)
+}
+
+/// Brings metadata into the canonical form, and answers them as they are written, and how many bytes
+/// count of that.
+fn written(metadata: &mut Metadata, limits: &Limits) -> Result<(Payload, usize), ContentProblem> {
+    let write = |metadata: &Metadata| {
+        Payload::of(metadata)
+            .map_err(|error| ContentProblem::Unreadable { reason: error.to_string() })
+    };
+    let (max_bytes, max_depth) = (limits.metadata_bytes, limits.depth);
+    let before = write(metadata)?;
+    if metadata.make_canonical() {
+        let bytes = stored_size(before.as_str(), max_bytes, max_depth)?;
+        return Ok((before, bytes));
+    }
+    let stored = before.stored_form(max_bytes, max_depth)?;
+    Ok((write(metadata)?, stored.as_str().len()))
 }
 
 /// The answer to an append that is in the store.
@@ -251,5 +267,40 @@ impl Appended {
     /// The part that concerns `stream`.
     pub fn stream(&self, stream: &StreamId) -> Option<&AppendedStream> {
         self.streams.iter().find(|part| part.stream == *stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::{EventIds, UuidV7Ids};
+    use crate::metadata::MetadataField;
+
+    const NOTE: MetadataField<Payload> = MetadataField::new("note");
+
+    fn document(text: &str) -> Payload {
+        Payload::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn metadata_are_written_once_and_as_they_are() {
+        let texts = ["7", r#"[1e2, {"bb":1,"a":"\u0041"}]"#, r#"[100.0,{"a":"A","bb":1}]"#, "null"];
+        for text in texts {
+            let mut metadata = Metadata::new().with(NOTE, document(text));
+            metadata.correlation_id = Some("c \"1\"".to_owned());
+            let event = NewEvent::new(UuidV7Ids.next_id(), "order_paid", document("{}"));
+            let event = event.with_metadata(metadata);
+            let stream: StreamId = "order/1".parse().unwrap();
+            let request = AppendRequest::to(stream, ExpectedVersion::Any, vec![event]);
+            let checked = request.clone().checked(&Limits::default()).unwrap();
+            assert_eq!(checked, request);
+            let event = checked.streams()[0].events[0].clone();
+            let written = |metadata: &Metadata| serde_json::to_string(metadata).unwrap();
+            assert_eq!(event.metadata_document().as_str(), written(&event.metadata), "{text}");
+            let canonical = event.metadata.clone().into_canonical();
+            assert_eq!(written(&event.metadata), written(&canonical), "{text}");
+            let other = event.with_metadata(Metadata::new());
+            assert_eq!(other.metadata_document().as_str(), "{}");
+        }
     }
 }

@@ -102,11 +102,22 @@ pub(crate) fn stored_text(
     max_bytes: usize,
     max_depth: usize,
 ) -> Result<Cow<'_, str>, ContentProblem> {
-    let bytes = stored_bytes(text, max_depth)?;
-    if bytes > max_bytes {
-        return Err(ContentProblem::TooLarge { bytes, limit: max_bytes });
-    }
+    stored_size(text, max_bytes, max_depth)?;
     canonical(text, usize::MAX)
+}
+
+/// How many bytes the canonical form of a text has, if it passes [`check_json`] but for members that
+/// stand twice.
+pub(crate) fn stored_size(
+    text: &str,
+    max_bytes: usize,
+    max_depth: usize,
+) -> Result<usize, ContentProblem> {
+    let bytes = stored_bytes(text, max_depth)?;
+    match bytes > max_bytes {
+        true => Err(ContentProblem::TooLarge { bytes, limit: max_bytes }),
+        false => Ok(bytes),
+    }
 }
 
 /// How many bytes the canonical form of a text has, if nothing else in it is refused.

@@ -109,12 +109,24 @@ pub struct NewEvent {
     pub payload: Payload,
     /// Timing, causation, correlation and the schema version.
     pub metadata: Metadata,
+    written: Written,
+}
+
+/// Metadata as they were written once; no part of an event's value.
+#[derive(Debug, Clone, Default)]
+struct Written(Option<Payload>);
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl NewEvent {
     /// An event with empty metadata.
     pub fn new(event_id: EventId, event_type: &str, payload: Payload) -> Self {
-        Self { event_id, event_type: event_type.into(), payload, metadata: Metadata::default() }
+        let (event_type, metadata) = (event_type.into(), Metadata::default());
+        Self { event_id, event_type, payload, metadata, written: Written::default() }
     }
 
     /// Replaces the identity.
@@ -128,7 +140,25 @@ impl NewEvent {
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self.written = Written::default();
         self
+    }
+
+    /// The metadata as one JSON document; for backends, who write it. Of a request that was
+    /// [checked](crate::backend::AppendRequest::checked) it is the text that was checked: what is
+    /// assigned to [`metadata`](Self::metadata) later is not in it, so replace them by
+    /// [`with_metadata`](Self::with_metadata), or check again.
+    pub fn metadata_document(&self) -> Payload {
+        match &self.written.0 {
+            Some(document) => document.clone(),
+            None => Payload::of(&self.metadata)
+                .unwrap_or_else(|error| Payload::unreadable(&error.to_string())),
+        }
+    }
+
+    /// Keeps how the metadata are written.
+    pub(crate) fn keep_written(&mut self, document: Payload) {
+        self.written = Written(Some(document));
     }
 }
 
@@ -164,7 +194,7 @@ impl RecordedEvent {
         position: Position,
         recorded_at: Timestamp,
     ) -> Self {
-        let NewEvent { event_id, event_type, payload, metadata } = event;
+        let NewEvent { event_id, event_type, payload, metadata, .. } = event;
         Self { event_id, stream, version, position, event_type, payload, metadata, recorded_at }
     }
 

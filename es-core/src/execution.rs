@@ -6,6 +6,7 @@
 //!              └──────── conflict: read what is new, decide again ◄─────────┘
 //! ```
 
+mod attempts;
 mod cache;
 mod decided;
 mod decision;
@@ -38,6 +39,7 @@ pub use import::Imported;
 pub(crate) use known::{Known, Snapshots, load_stream};
 pub use members::{Member, Members};
 pub use prepared::{NotAppended, Prepared};
+pub(crate) use telemetry::Counters;
 
 // of `backend`: what is met in answers and errors
 #[doc(no_inline)]

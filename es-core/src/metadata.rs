@@ -1,12 +1,11 @@
 //! What stands beside an event's payload: causation, correlation, and the fields of the domain.
 
+mod extra;
 mod field;
 mod json;
 #[cfg(test)]
 mod tests;
 mod version;
-
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +15,7 @@ use crate::canonical::integer;
 use crate::envelope::EventId;
 use crate::payload::Payload;
 
+use self::extra::Extra;
 pub use self::field::MetadataField;
 pub use self::version::EventVersion;
 
@@ -38,7 +38,8 @@ pub use self::version::EventVersion;
 /// are the same as absent ones.
 ///
 /// Each other field is kept as its JSON text, whatever it is: a number of any length, nesting of any
-/// depth, half of a surrogate pair.
+/// depth, half of a surrogate pair. Of metadata that were read they are taken apart when somebody asks
+/// for one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -51,13 +52,25 @@ pub struct Metadata {
     pub event_version: Option<EventVersion>,
     /// All other fields, by name. An entry under the name of a standard field that is set does not
     /// count; a `null`, which is not stored, says that nothing fills the field.
-    extra: BTreeMap<String, Payload>,
+    extra: Extra,
 }
+
+/// The names of the standard fields.
+const STANDARD: [&str; 3] = ["causation_id", "correlation_id", "event_version"];
 
 impl Metadata {
     /// Metadata with nothing in it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Metadata from their JSON text, as serde reads them, in one pass; for backends.
+    ///
+    /// # Errors
+    ///
+    /// When the text is neither a JSON object nor `null`.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        json::read(text)
     }
 
     /// The schema version of the payload: the major part of `event_version`, 1 if there is none.
@@ -107,30 +120,35 @@ impl Metadata {
     /// every other value is kept as it is. `null` removes the field.
     pub fn set_document(&mut self, name: &str, value: impl Into<Payload>) {
         let value: Payload = value.into();
-        let text = || value.decode::<String>().ok();
-        let fits = match name {
+        let fits = self.set_standard(name, value.as_str());
+        if fits || is_null(&value) {
+            self.extra.remove(name);
+        } else {
+            self.extra.insert(name, value);
+        }
+    }
+
+    /// Sets the standard field of this name, if it is one, from its JSON; answers whether that fits.
+    fn set_standard(&mut self, name: &str, json: &str) -> bool {
+        let text = || serde_json::from_str::<String>(json).ok();
+        match name {
             "causation_id" => {
                 put(&mut self.causation_id, text().and_then(|text| text.parse().ok()))
             }
             "correlation_id" => put(&mut self.correlation_id, text()),
             "event_version" => {
-                let major = || number(&value).map(EventVersion::new);
+                let major = || number(json).map(EventVersion::new);
                 let version = text().map_or_else(major, |text| EventVersion::from_text(&text));
                 put(&mut self.event_version, version)
             }
             _ => false,
-        };
-        if fits || is_null(&value) {
-            self.extra.remove(name);
-        } else {
-            self.extra.insert(name.to_owned(), value);
         }
     }
 
     /// Removes a field by its stored name, and lets nothing fill it.
     pub(crate) fn set_none(&mut self, name: &str) {
         self.set_document(name, Value::Null);
-        self.extra.insert(name.to_owned(), Value::Null.into());
+        self.extra.insert(name, Value::Null.into());
     }
 
     /// All fields but the standard ones that are set, in the order of their names, as they are
@@ -153,16 +171,23 @@ impl Metadata {
         if !self.has("event_version") {
             self.event_version = base.event_version;
         }
+        let is_plain = |(name, value): (&String, &Payload)| {
+            !STANDARD.contains(&name.as_str()) && !is_null(value)
+        };
+        if self.extra.is_none() && base.extra.iter().all(is_plain) {
+            self.extra = base.extra.clone();
+            return;
+        }
         for (name, value) in base.documents() {
             if !self.has(name) {
-                self.extra.insert(name.to_owned(), value.clone());
+                self.extra.insert(name, value.clone());
             }
         }
     }
 
     /// True if there is such a field, or an event decided that there is none.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.has_typed(name) || self.extra.contains_key(name)
+        self.has_typed(name) || self.extra.contains(name)
     }
 
     /// True if the standard field of this name is set. A name has one value: the typed one.
@@ -178,15 +203,36 @@ impl Metadata {
     /// The metadata as every store gives them back: each field in the canonical form. What no store
     /// takes stays as it is.
     pub(crate) fn into_canonical(mut self) -> Self {
+        self.make_canonical();
+        self
+    }
+
+    /// The same in place; true if each field was in that form, so that the metadata are written as
+    /// before.
+    pub(crate) fn make_canonical(&mut self) -> bool {
+        let is_canonical = |(name, value): (&String, &Payload)| {
+            let canonical = value.canonical();
+            let is_same = canonical.is_ok_and(|canonical| canonical.as_str() == value.as_str());
+            is_same && !self.has_typed(name) && !is_null(value)
+        };
+        if self.extra.iter().all(is_canonical) {
+            return true;
+        }
         let mut extra = std::mem::take(&mut self.extra);
-        extra.retain(|name, value| !self.has_typed(name) && !is_null(value));
-        for value in extra.values_mut() {
-            if let Ok(canonical) = value.canonical() {
-                *value = canonical;
+        let fields = extra.map_mut();
+        fields.retain(|name, value| !self.has_typed(name) && !is_null(value));
+        let mut was_canonical = true;
+        for value in fields.values_mut() {
+            match value.canonical() {
+                Ok(canonical) => {
+                    was_canonical &= canonical.as_str() == value.as_str();
+                    *value = canonical;
+                }
+                Err(_) => was_canonical = false,
             }
         }
         self.extra = extra;
-        self
+        was_canonical
     }
 }
 
@@ -205,8 +251,7 @@ fn is_null(document: &Payload) -> bool {
 }
 
 /// The integer that a value is, if it is a number and the type holds it.
-fn number<T: TryFrom<i128>>(value: &Payload) -> Option<T> {
-    let text = value.as_str();
+fn number<T: TryFrom<i128>>(text: &str) -> Option<T> {
     let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let integer = if is_number { integer(text) } else { None };
     integer.and_then(|integer| T::try_from(integer).ok())

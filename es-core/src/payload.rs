@@ -31,9 +31,24 @@ pub struct Payload(Form);
 
 #[derive(Clone)]
 enum Form {
-    Json(Arc<RawValue>),
+    Json {
+        text: Arc<RawValue>,
+        spelling: Spelling,
+    },
     /// What somebody put into the store that is no event, and why not.
     Unreadable(Arc<str>),
+}
+
+/// What is known of a text, so that it need not be looked at again.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Any,
+    /// The canonical form.
+    Canonical,
+    /// The canonical form of a document that every store takes, nested no deeper than this.
+    Storable {
+        depth: usize,
+    },
 }
 
 impl Payload {
@@ -86,6 +101,22 @@ impl Payload {
         })
     }
 
+    /// What is known of the text.
+    fn spelling(&self) -> Spelling {
+        match &self.0 {
+            Form::Json { spelling, .. } => *spelling,
+            Form::Unreadable(_) => Spelling::Any,
+        }
+    }
+
+    /// The same text, of which this is known.
+    fn known_as(mut self, known: Spelling) -> Self {
+        if let Form::Json { spelling, .. } = &mut self.0 {
+            *spelling = known;
+        }
+        self
+    }
+
     /// What stands in the place of a document in a row that cannot be read, as a store of events
     /// gives it to readers; for backends. Reading it into any type fails for this reason, which
     /// names the event and the column, and so does writing it as a part of something else; as text it
@@ -97,7 +128,7 @@ impl Payload {
     /// Why this cannot be read: `None` for a document.
     pub fn unreadable_because(&self) -> Option<&str> {
         match &self.0 {
-            Form::Json(_) => None,
+            Form::Json { .. } => None,
             Form::Unreadable(reason) => Some(reason),
         }
     }
@@ -110,7 +141,7 @@ impl Payload {
     /// The JSON text, typed as checked JSON.
     pub fn as_raw(&self) -> &RawValue {
         match &self.0 {
-            Form::Json(raw) => raw,
+            Form::Json { text, .. } => text,
             Form::Unreadable(_) => RawValue::NULL,
         }
     }
@@ -157,7 +188,13 @@ impl Payload {
     /// [`Limits::STATE_BYTES`] once it is written out. What else no store takes, such as `1e400`,
     /// [`check_json`](crate::backend::check_json) refuses.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
-        self.respelled(|text| canonical(text, Limits::STATE_BYTES))
+        match self.spelling() {
+            Spelling::Any => {
+                let document = self.respelled(|text| canonical(text, Limits::STATE_BYTES))?;
+                Ok(document.known_as(Spelling::Canonical))
+            }
+            Spelling::Canonical | Spelling::Storable { .. } => Ok(self.clone()),
+        }
     }
 
     /// The canonical form of a document that every store takes.
@@ -166,9 +203,18 @@ impl Payload {
         max_bytes: usize,
         max_depth: usize,
     ) -> Result<Self, ContentProblem> {
-        match self.unreadable_because() {
-            Some(reason) => Err(ContentProblem::Unreadable { reason: reason.to_owned() }),
-            None => self.respelled(|text| stored_text(text, max_bytes, max_depth)),
+        if let Some(reason) = self.unreadable_because() {
+            return Err(ContentProblem::Unreadable { reason: reason.to_owned() });
+        }
+        let bytes = self.as_str().len();
+        match self.spelling() {
+            Spelling::Storable { depth } if depth <= max_depth && bytes <= max_bytes => {
+                Ok(self.clone())
+            }
+            _ => {
+                let document = self.respelled(|text| stored_text(text, max_bytes, max_depth))?;
+                Ok(document.known_as(Spelling::Storable { depth: max_depth }))
+            }
         }
     }
 }
@@ -205,7 +251,7 @@ pub(crate) fn readable(text: &str) -> Result<&str, serde_json::Error> {
 
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(Form::Json(raw.into()))
+        Self(Form::Json { text: raw.into(), spelling: Spelling::Any })
     }
 }
 
@@ -283,6 +329,36 @@ mod tests {
         }
         let text = r#"{"a":"$serde_json::private::RawValue","\u0062":1}"#;
         assert!(payload(text).decode::<serde_json::Value>().is_ok());
+    }
+
+    #[test]
+    fn what_is_known_of_a_text_changes_no_answer() {
+        let texts = [
+            r#"{"bb":1e2,"a":[[{"x":"\u0041"}]]}"#,
+            r#"{"a":[[{"x":"A"}]],"bb":100.0}"#,
+            r#"["\u0000"]"#,
+            r#"["\ud800"]"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"a":1,"a":2}"#,
+            "1e-400",
+            "1e400",
+            "1e300",
+            "null",
+        ];
+        let text = |document: Result<Payload, _>| document.map(|document| document.to_string());
+        for one in texts {
+            let fresh = payload(one);
+            let known = [fresh.canonical(), fresh.stored_form(1_000, 3), fresh.stored_form(400, 9)];
+            for known in known.into_iter().flatten() {
+                let anew = payload(known.as_str());
+                assert_eq!(text(known.canonical()), text(anew.canonical()), "{one}");
+                for (bytes, depth) in [(1_000, 9), (1_000, 3), (1_000, 2), (20, 9), (3, 1)] {
+                    let (known, anew) =
+                        (known.stored_form(bytes, depth), anew.stored_form(bytes, depth));
+                    assert_eq!(text(known), text(anew), "{one}: {bytes} {depth}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::aggregate::{Aggregate, IdOf};
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
-use crate::execution::{Cache, Known, Member, Snapshots, load_stream};
+use crate::execution::{Cache, Counters, Known, Member, Snapshots, load_stream};
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
 use crate::retry::Retry;
@@ -38,16 +38,21 @@ pub use loaded::{LoadError, Loaded};
 #[derive(Clone)]
 pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 
+/// Each page costs a way to the store and back, and its bytes are bounded all the same.
+const PAGE: PageLimit = PageLimit::events(4_000);
+
 #[derive(Clone)]
 struct Settings<A: Aggregate> {
     store: Store,
     snapshots: Option<Snapshots<A>>,
     cache: Option<Arc<Cache<A>>>,
+    decides_from_cache: bool,
     sampling: Option<Sampling>,
     retry: Retry,
     environment: Environment,
     base: Metadata,
     page: PageLimit,
+    counters: Arc<Counters>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -57,11 +62,13 @@ impl<A: Aggregate> Repository<A> {
             store: store.into(),
             snapshots: None,
             cache: None,
+            decides_from_cache: false,
             sampling: None,
             retry: Retry::times(3),
             environment: Environment::default(),
             base: Metadata::default(),
-            page: PageLimit::default(),
+            page: PAGE,
+            counters: Counters::of(Some(A::TYPE)),
         }))
     }
 
@@ -84,6 +91,10 @@ impl<A: Aggregate> Repository<A> {
 
     pub(crate) fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
     }
 
     /// How much of a stream is read at once.
@@ -134,7 +145,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read, and held in memory, at once while it is folded.
+    /// How much of a stream is read at once: 4,000 events and 4 MiB of payloads unless it is set.
+    ///
+    /// While a page is folded the store reads the next one, so a load holds two of them.
     #[must_use]
     pub fn with_page_limit(mut self, page: PageLimit) -> Self {
         self.settings().page = page;
@@ -173,13 +186,56 @@ impl<A: Aggregate> Repository<A> {
     /// and decisions at them; 0 keeps none. All clones share them.
     ///
     /// It changes no answer: what follows in the stream is read each time, so what other processes
-    /// wrote is seen, and where the stream has become another history, all of it is read. A load copies
+    /// wrote is seen, and where the stream has become another history, all of it is read.
+    /// [`deciding_from_cache`](Self::deciding_from_cache) saves decisions that read, too. A load copies
     /// the state once, and a decision on one that was known twice, so it is for streams that are longer
     /// to read than to copy. The counters `es.state_cache.hits` and `es.state_cache.misses` of the
     /// `metrics` facade, by `es.aggregate.type`, tell how often a state was there to begin at.
     #[must_use]
     pub fn with_cache(mut self, aggregates: usize) -> Self {
         self.settings().cache = (aggregates > 0).then(|| Arc::new(Cache::holding(aggregates)));
+        self
+    }
+
+    /// Has decisions begin at a [cached](Self::with_cache) state as it is, without reading first: the
+    /// append expects the version of that state, so it is accepted only if nothing followed. With an
+    /// idempotency key the append also finds what the key has recorded. A command is one call of the
+    /// store then:
+    ///
+    /// ```
+    /// # use es_core::{Aggregate, Event, Repository};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderSeen }
+    /// # #[derive(Clone, Default)]
+    /// # struct Order;
+    /// # impl Aggregate for Order {
+    /// #     const TYPE: &'static str = "order";
+    /// #     type Id = String;
+    /// #     type Event = OrderEvent;
+    /// #     fn evolve(&mut self, _: &OrderEvent) {}
+    /// # }
+    /// # async fn example(store: es_core::Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// let orders = Repository::<Order>::new(store).with_cache(10_000).deciding_from_cache();
+    /// orders.by_id("o-1").decide(|_| OrderEvent::OrderSeen).await?; // reads, and appends
+    /// orders.by_id("o-1").decide(|_| OrderEvent::OrderSeen).await?; // appends
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It changes no answer either, because only an append that was accepted is one. Where the append
+    /// is refused, or the decision refuses, expects something else or leaves a member without an event,
+    /// the members are read and decided on again, as a first attempt: it is no [retry](Self::with_retry),
+    /// and the function is called once more. So it is for aggregates that one process writes, or
+    /// nearly; where several write the same ones, each stale state costs an append in vain.
+    ///
+    /// Decisions begin so only where the last event in the state is of an append of this repository,
+    /// and the store must be the one that acknowledged it: one that has become
+    /// [another history](crate::backend::StoreErrorKind::Diverged) while it was open must refuse the
+    /// append, as es-sqlite and es-postgres do. Loads, [prepared](crate::execution::Decision::prepare)
+    /// decisions, and decisions over members of which one cannot begin so read as ever.
+    #[must_use]
+    pub fn deciding_from_cache(mut self) -> Self {
+        self.settings().decides_from_cache = true;
         self
     }
 
@@ -270,6 +326,11 @@ impl<A: Aggregate> Repository<A> {
         let known = known.or_else(|| self.0.cache.as_ref()?.get(stream));
         let read = ReadStream::new(stream.clone()).limit(self.page());
         load_stream(&**self.store(), self.snapshots(), known, read).await
+    }
+
+    /// The cache, if decisions may begin at what is there without reading.
+    pub(crate) fn deciding_cache(&self) -> Option<&Cache<A>> {
+        self.0.cache.as_deref().filter(|_| self.0.decides_from_cache)
     }
 
     /// Keeps it in memory, if anything is kept there.

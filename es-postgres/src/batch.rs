@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
             .bind(self.events.iter().map(|(.., event)| event.event_id.as_uuid()).bind_iter())
             .bind(self.events.iter().map(|(.., event)| event.event_type.as_str()).bind_iter())
             .bind(self.events.iter().map(|(.., event)| Json(event.payload.as_raw())).bind_iter())
-            .bind(self.events.iter().map(|(.., event)| Json(&event.metadata)).bind_iter())
+            .bind(self.events.iter().map(|(.., event)| Json(event.metadata_document())).bind_iter())
             .bind(chrono::DateTime::<chrono::Utc>::from(now))
     }
 
@@ -207,12 +207,12 @@ pub(crate) fn bind_single(
             .bind(event.event_id.as_uuid())
             .bind(event.event_type.as_str().to_owned())
             .bind(Json(event.payload.as_raw()))
-            .bind(Json(&event.metadata)),
+            .bind(Json(event.metadata_document())),
         _ => query
             .bind(events().map(|event| event.event_id.as_uuid()).bind_iter())
             .bind(events().map(|event| event.event_type.as_str()).bind_iter())
             .bind(events().map(|event| Json(event.payload.as_raw())).bind_iter())
-            .bind(events().map(|event| Json(&event.metadata)).bind_iter()),
+            .bind(events().map(|event| Json(event.metadata_document())).bind_iter()),
     };
     Some(match key {
         Some(key) => query.bind(key.as_str().to_owned()),

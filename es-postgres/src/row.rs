@@ -125,7 +125,7 @@ impl<'a> EventRow<'a> {
         let event_type = self.get::<Option<&str>>(column::EVENT_TYPE, "event_type")?;
         must("event_type", event_type.is_some());
         let metadata = match self.get::<Option<Json<'_>>>(column::METADATA, "metadata")? {
-            Some(json) => serde_json::from_str(json.0).ok(),
+            Some(json) => Metadata::parse(json.0).ok(),
             None => Some(Metadata::default()),
         };
         must("metadata", metadata.is_some());

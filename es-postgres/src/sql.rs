@@ -35,6 +35,19 @@ impl Statement {
     }
 }
 
+/// A statement as the server gets it: without its comments and the white space around its lines, of
+/// which the client makes a digest each time it is sent.
+fn bare(template: &str) -> String {
+    let lines = template.lines().map(str::trim);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty() && !line.starts_with("--")).collect();
+    lines.join("\n")
+}
+
+/// A statement as it is in its file, which people may be shown.
+fn whole(template: &str) -> String {
+    template.to_owned()
+}
+
 /// Puts the names of a layout into a statement: `{schema}` and `{events}`, which are
 /// [`Identifier`](crate::Identifier)s, and `{id}`, a type of two. With a table of snapshots, its
 /// identifiers as well: `{snapshots}`, and `{snapshot_id}` and the like for the columns.
@@ -58,7 +71,7 @@ pub(crate) fn fill(template: &str, layout: &Layout) -> Statement {
 
 /// Declares the statements by the names of their files.
 macro_rules! statements {
-    ($(#[$doc:meta])* $of:ident: $($name:ident)*) => {
+    ($(#[$doc:meta])* $of:ident as $form:ident: $($name:ident)*) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub(crate) struct $of {
@@ -69,7 +82,7 @@ macro_rules! statements {
             pub(crate) fn new(layout: &Layout) -> Self {
                 Self {
                     $($name: fill(
-                        include_str!(concat!("sql/", stringify!($name), ".sql")),
+                        &$form(include_str!(concat!("sql/", stringify!($name), ".sql"))),
                         layout,
                     ),)*
                 }
@@ -86,7 +99,7 @@ macro_rules! statements {
 
 statements! {
     /// The statements with the names of one layout.
-    Statements:
+    Statements as bare:
     announce
     append
     append_batch
@@ -152,7 +165,7 @@ statements! {
 
 statements! {
     /// The templates of statements on tables of projections, for one table each.
-    TableTemplates:
+    TableTemplates as whole:
     table_add_column
     table_create
     table_create_index
@@ -170,7 +183,7 @@ statements! {
 statements! {
     /// The statements on snapshots where those of one type have a table of the application's; for
     /// layouts that name one.
-    TableStatements:
+    TableStatements as bare:
     delete_snapshots_of_type
     latest_snapshot_of_type
     latest_with_tail_of_type
@@ -252,6 +265,31 @@ mod tests {
                 let prepared = (&mut connection).prepare(statement.sql()).await;
                 assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
             }
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_statement_is_no_part_of_it() {
+        let layout = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
+        let statements = (Statements::new(&layout), TableStatements::new(&layout));
+        for (name, statement) in statements.0.all().into_iter().chain(statements.1.all()) {
+            let file = format!("{}/src/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+            let file = fill(&std::fs::read_to_string(file).unwrap(), &layout);
+            for line in file.0.lines() {
+                let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+                // a literal ends in the line in which it begins, and a comment has one for itself
+                let is_closed = code.matches('\'').count() % 2 == 0;
+                assert!(
+                    is_closed && (code.trim().is_empty() || comment.is_empty()),
+                    "{name}: {line}"
+                );
+            }
+            let words = |text: &str| {
+                let lines = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+                lines.flat_map(str::split_whitespace).map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(words(&statement.0), words(&file.0), "{name}");
+            assert!(!statement.0.contains("--"), "{name}");
         }
     }
 

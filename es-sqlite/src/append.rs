@@ -5,7 +5,7 @@ use es_core::backend::{
     AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest, Limits,
     NewEvent, Position, StoreError, StoreErrorKind, StreamId, Timestamp,
 };
-use es_core::event::EventId;
+use es_core::event::{EventId, Payload};
 use es_core::execution::StreamVersion;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Row, params};
@@ -18,19 +18,14 @@ use crate::{read, sql};
 /// A request that was checked, with everything encoded that can be before the writer has it.
 pub(crate) struct CheckedAppend {
     request: AppendRequest,
-    metadata: Vec<String>,
+    metadata: Vec<Payload>,
 }
 
 impl CheckedAppend {
     pub(crate) fn new(request: AppendRequest, limits: &Limits) -> Result<Self, InvalidRequest> {
         let request = request.checked(limits)?;
         let events = request.streams().iter().flat_map(|part| &part.events);
-        let metadata = events
-            .map(|event| {
-                serde_json::to_string(&event.metadata)
-                    .expect("metadata is a map with string keys and JSON values")
-            })
-            .collect();
+        let metadata = events.map(NewEvent::metadata_document).collect();
         Ok(Self { request, metadata })
     }
 
@@ -39,7 +34,7 @@ impl CheckedAppend {
         let events = self.request.streams().iter().flat_map(|part| &part.events);
         events
             .map(|event| event.payload.as_str().len())
-            .chain(self.metadata.iter().map(String::len))
+            .chain(self.metadata.iter().map(|metadata| metadata.as_str().len()))
             .sum()
     }
 }
@@ -174,7 +169,7 @@ fn insert_together<'a>(
     before: StreamVersion,
     created_at: &str,
     events: &[NewEvent],
-    mut metadata: impl Iterator<Item = &'a String>,
+    mut metadata: impl Iterator<Item = &'a Payload>,
 ) -> rusqlite::Result<i64> {
     let mut insert = connection.prepare_cached(sql::APPEND_EVENTS)?;
     insert.raw_bind_parameter(1, stream.aggregate_type())?;
@@ -184,7 +179,7 @@ fn insert_together<'a>(
     for (event, place) in events.iter().zip((5_usize..).step_by(4)) {
         insert.raw_bind_parameter(place, event.event_id.to_string())?;
         insert.raw_bind_parameter(place + 1, event.event_type.as_str())?;
-        insert.raw_bind_parameter(place + 2, metadata.next())?;
+        insert.raw_bind_parameter(place + 2, metadata.next().map(Payload::as_str))?;
         insert.raw_bind_parameter(place + 3, event.payload.as_str())?;
     }
     insert.raw_execute()?;
@@ -215,7 +210,7 @@ fn write(
                     version.next().as_i64(),
                     event.event_type.as_str(),
                     created_at,
-                    metadata.next(),
+                    metadata.next().map(Payload::as_str),
                     event.payload.as_str(),
                 ]),
                 _ => {

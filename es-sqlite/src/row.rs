@@ -86,7 +86,7 @@ impl<'a> EventRow<'a> {
             ValueRef::Null => Some(Metadata::default()),
             _ => self
                 .document(column::METADATA)
-                .and_then(|metadata| serde_json::from_str(metadata.as_str()).ok()),
+                .and_then(|metadata| Metadata::parse(metadata.as_str()).ok()),
         };
         must("metadata", metadata.is_some());
         let payload = self.document(column::EVENT_DATA);

@@ -20,6 +20,7 @@ mod engine {
     mod meanings;
     mod observing;
     mod odd_commits;
+    mod paged;
     mod prepared;
     mod reactions;
     mod recorded_content;
@@ -37,5 +38,7 @@ mod engine {
     mod twins;
     mod typed_rows;
     mod units;
+    mod unread;
+    mod unread_races;
     mod waiting;
 }

@@ -5,16 +5,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::known::Known;
 use crate::aggregate::Aggregate;
-use crate::measure;
+use crate::measure::Counter;
 use crate::stream::StreamId;
 
 /// So many aggregates; who was used least recently goes first.
 ///
-/// It is only ever a beginning: what follows in the stream is read each time, so what other processes
-/// wrote is seen, and a state of another history is not used.
+/// It is only ever a beginning: what follows in the stream is read, so what other processes wrote is
+/// seen, and a state of another history is not used. Or an append proves that nothing follows.
 pub(crate) struct Cache<A> {
     capacity: usize,
     entries: Mutex<Entries<A>>,
+    hits: Counter,
+    misses: Counter,
 }
 
 struct Entries<A> {
@@ -28,7 +30,13 @@ struct Entries<A> {
 impl<A: Aggregate> Cache<A> {
     pub(crate) fn holding(capacity: usize) -> Self {
         let (known, turns) = (HashMap::new(), BTreeMap::new());
-        Self { capacity, entries: Mutex::new(Entries { known, turns, turn: 0 }) }
+        let counter = |name| Counter::new(name, [("es.aggregate.type", A::TYPE.into())]);
+        Self {
+            capacity,
+            entries: Mutex::new(Entries { known, turns, turn: 0 }),
+            hits: counter("es.state_cache.hits"),
+            misses: counter("es.state_cache.misses"),
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries<A>> {
@@ -37,10 +45,17 @@ impl<A: Aggregate> Cache<A> {
 
     pub(crate) fn get(&self, stream: &StreamId) -> Option<Known<A>> {
         let known = self.entries().get(stream);
-        let is_hit = known.is_some();
-        let name = if is_hit { "es.state_cache.hits" } else { "es.state_cache.misses" };
-        measure::count(name, [("es.aggregate.type", A::TYPE.into())], 1);
+        let counter = if known.is_some() { &self.hits } else { &self.misses };
+        counter.add(1);
         known
+    }
+
+    /// What is known if it ends with an append of our own, so that a decision may begin at it without
+    /// reading.
+    pub(crate) fn own(&self, stream: &StreamId) -> Option<Known<A>> {
+        let known = self.entries().get(stream).filter(|known| known.is_own)?;
+        self.hits.add(1);
+        Some(known)
     }
 
     /// Keeps what is known in place of what was known before.

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 
 use futures_util::future::BoxFuture;
 
+use super::attempts::Attempts;
 use super::error::CommandError;
 use super::members::Member;
-use super::run::Attempts;
 use crate::aggregate::Aggregate;
 use crate::append::{AppendError, AppendRequest, IdempotencyKey, InvalidRequest};
 use crate::envelope::{EventId, NewEvent};

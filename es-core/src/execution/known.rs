@@ -4,9 +4,12 @@ mod kept;
 
 use std::sync::Arc;
 
+use futures_util::future::join;
+
 use crate::aggregate::Aggregate;
 use crate::append::Appended;
 use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::breathe;
 use crate::read::{ReadStream, StreamPage};
 use crate::repository::{LoadError, Loaded, decode};
 use crate::store::EventStore;
@@ -24,14 +27,20 @@ pub struct Known<A> {
     pub(crate) version: StreamVersion,
     /// The last event in the state. A stream that has another one there is another history.
     pub(crate) last_event: Option<EventId>,
+    /// That event is of an append of this repository's own, which the store has acknowledged.
+    pub(crate) is_own: bool,
     /// Copied only if somebody else still holds it when an event is added.
     pub(crate) state: Arc<A>,
 }
 
+/// So many events are folded before others have a turn.
+const CHUNK: usize = 256;
+
 impl<A: Aggregate> Known<A> {
     /// Nothing has happened yet.
     pub(crate) fn absent(stream: StreamId) -> Self {
-        Self { stream, version: StreamVersion::EMPTY, last_event: None, state: Arc::default() }
+        let (version, state) = (StreamVersion::EMPTY, Arc::default());
+        Self { stream, version, last_event: None, is_own: false, state }
     }
 
     /// Whether the state ends with this very event, and so is of its history.
@@ -40,8 +49,20 @@ impl<A: Aggregate> Known<A> {
     }
 
     /// Takes in what follows; a page that was read from `begun` on has the event there, too.
-    fn take_in(&mut self, page: &StreamPage, begun: StreamVersion) -> Result<(), LoadError> {
-        let mut news = page.events.iter().filter(|event| event.version > begun).peekable();
+    async fn take_in(&mut self, page: &StreamPage, begun: StreamVersion) -> Result<(), LoadError> {
+        let mut chunks = page.events.chunks(CHUNK);
+        if let Some(first) = chunks.next() {
+            self.evolve(first, begun)?;
+        }
+        for chunk in chunks {
+            breathe().await;
+            self.evolve(chunk, begun)?;
+        }
+        Ok(())
+    }
+
+    fn evolve(&mut self, events: &[RecordedEvent], begun: StreamVersion) -> Result<(), LoadError> {
+        let mut news = events.iter().filter(|event| event.version > begun).peekable();
         if news.peek().is_none() {
             return Ok(());
         }
@@ -55,6 +76,7 @@ impl<A: Aggregate> Known<A> {
                 state.evolve(&event);
             }
             (self.version, self.last_event) = (recorded.version, Some(recorded.event_id));
+            self.is_own = false;
         }
         Ok(())
     }
@@ -68,6 +90,7 @@ impl<A: Aggregate> Known<A> {
             state.evolve(event);
         }
         (self.version, self.last_event) = (last.version, Some(last.event_id));
+        self.is_own = true;
     }
 
     pub(crate) fn into_loaded(self) -> Loaded<A> {
@@ -76,7 +99,7 @@ impl<A: Aggregate> Known<A> {
     }
 }
 
-/// Folds what `read` selects of a stream, with the memory of one page: on from what is known, else
+/// Folds what `read` selects of a stream, with the memory of two pages: on from what is known, else
 /// from a kept state where there is a good one.
 pub(crate) async fn load_stream<A: Aggregate>(
     store: &dyn EventStore,
@@ -111,11 +134,14 @@ pub(crate) async fn load_stream<A: Aggregate>(
         }
     }
     let begun = known.version;
-    loop {
-        known.take_in(&page, begun)?;
-        let Some(next) = read.after(&page) else { break };
-        page = store.read_stream(&next).await?;
+    while let Some(next) = read.after(&page) {
+        // the store reads on while this page is folded
+        let (following, folded) = join(store.read_stream(&next), known.take_in(&page, begun)).await;
+        // what is wrong with a page is told before what is wrong behind it
+        folded?;
+        page = following?;
         read = next;
     }
+    known.take_in(&page, begun).await?;
     Ok(known)
 }

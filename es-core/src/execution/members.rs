@@ -5,10 +5,12 @@ mod shapes;
 
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use super::error::CommandError;
+use super::telemetry::Counters;
 use crate::aggregate::Aggregate;
 use crate::append::{AppendRequest, Appended, IdempotencyKey, InvalidRequest};
 use crate::envelope::{Cause, NewEvent};
@@ -55,6 +57,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
         before: Option<&'a Self::Known>,
         wanted: Wanted,
     ) -> BoxFuture<'a, Result<Self::Known, LoadError>>;
+
+    /// What is known of all of them without reading, if a decision may begin at that.
+    #[doc(hidden)]
+    fn known(&self) -> Option<Self::Known>;
 
     #[doc(hidden)]
     fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts;
@@ -131,6 +137,8 @@ struct Context {
     retry: Retry,
     /// The type of all of them; `None` if they are of several.
     aggregate: Option<&'static str>,
+    /// Those of the first of them.
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug)]
@@ -216,6 +224,7 @@ impl Naming {
                     environment: repository.environment().clone(),
                     retry: repository.retry(),
                     aggregate: Some(A::TYPE),
+                    counters: repository.counters().clone(),
                 });
             }
         }
@@ -257,9 +266,10 @@ impl Naming {
         }
     }
 
-    /// The type of all of them, if there is one only.
-    pub(super) fn aggregate(&self) -> Option<&'static str> {
-        self.context.as_ref()?.aggregate
+    /// The type of all of them, if there is one only, with its counters.
+    pub(super) fn aggregate(&self) -> Option<(&'static str, &Arc<Counters>)> {
+        let context = self.context.as_ref()?;
+        Some((context.aggregate?, &context.counters))
     }
 
     pub(super) fn retry(&self) -> Retry {

@@ -4,6 +4,7 @@ use futures_util::future::{try_join, try_join_all};
 use tracing::Instrument;
 
 use super::AT_ONCE;
+use super::attempts::Attempts;
 use super::decided::Decided;
 use super::decision::Decision;
 use super::error::CommandError;
@@ -13,9 +14,8 @@ use super::telemetry::Telemetry;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
 };
-use crate::envelope::Cause;
+use crate::envelope::{Cause, NewEvent};
 use crate::environment::Environment;
-use crate::error::StoreError;
 use crate::reaction::Stage;
 use crate::retry::Retry;
 
@@ -28,6 +28,29 @@ pub(super) struct Made<M: Members, T> {
     pub(super) request: Option<AppendRequest>,
     /// Whether each member gets an event, so that the append looks for the key under each.
     reaches_all: bool,
+}
+
+/// What was decided, while its request is still to be made.
+struct Choice<M: Members, T> {
+    events: M::Events,
+    reply: T,
+    cause: Option<Cause>,
+    seats: Seats,
+    /// The events of each member, ready to be stored.
+    lists: Vec<Vec<NewEvent>>,
+}
+
+impl<M: Members, T> Choice<M, T> {
+    fn reaches_all(&self) -> bool {
+        self.lists.iter().all(|events| !events.is_empty())
+    }
+
+    fn made(self, naming: &Naming, key: Option<&IdempotencyKey>) -> Made<M, T> {
+        let reaches_all = self.reaches_all();
+        let Self { events, reply, cause, seats, lists } = self;
+        let request = naming.request(&seats, lists, key);
+        Made { events, reply, cause, request, reaches_all }
+    }
 }
 
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
@@ -48,8 +71,13 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
         let mut known = None;
+        let mut unread = self.unread(naming, &environment, &mut known).await;
         let result = loop {
-            match self.attempt(naming, &attempts, &mut known).await {
+            let tried = match unread.take() {
+                Some(tried) => tried,
+                None => self.attempt(naming, &attempts, &mut known).await,
+            };
+            match tried {
                 Err(error) => match attempts.next(error).await {
                     Ok(()) => {}
                     Err(last) => break Err(last),
@@ -126,6 +154,34 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         self.key.as_ref()?.as_ref().ok()
     }
 
+    /// Carries the decision out on what is known without reading, where its repositories say so; `None`
+    /// if the members are to be read. An old state may be in the way of anything but an append that is
+    /// accepted, or that failed for another reason than what is in the store.
+    async fn unread(
+        &self,
+        naming: &Naming,
+        environment: &Environment,
+        known: &mut Option<M::Known>,
+    ) -> Option<Result<Decided<M, T>, CommandError<R>>> {
+        let loaded = known.insert(self.members.known()?);
+        let choice = self.choose(naming, environment, loaded).ok()?;
+        // of a member without an event the append proves nothing, and finds no key
+        if !choice.reaches_all() {
+            return None;
+        }
+        let mut made = choice.made(naming, self.key());
+        match naming.store()?.append(made.request.take()?).await {
+            Ok(appended) if appended.repeated => {
+                Some(self.repeated(known.as_ref(), appended).await)
+            }
+            Ok(appended) => Some(Ok(self.done(known, made, Some(appended)))),
+            Err(error @ (AppendError::DuplicateEvent { .. } | AppendError::Store(_))) => {
+                Some(Err(error.into()))
+            }
+            Err(_) => None,
+        }
+    }
+
     /// Carries the decision out once, or answers with what its key recorded; `known` is what an
     /// attempt has loaded.
     async fn attempt(
@@ -186,7 +242,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     ) -> Result<Option<Appended>, CommandError<R>> {
         let loaded = if attempts.made == 0 {
             // few are repeats, so both are asked for at once
-            let (first, loaded) = try_join(self.first_result(naming), self.load(None)).await?;
+            let load = self.load(known.as_ref());
+            let (first, loaded) = try_join(self.first_result(naming), load).await?;
             if first.is_some() {
                 return Ok(first);
             }
@@ -211,10 +268,9 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         &self,
         naming: &Naming,
         known: &mut Option<M::Known>,
-        made: Made<M, T>,
+        mut made: Made<M, T>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        let Made { events, reply, cause, request, .. } = made;
-        let appended = match (naming.store(), request) {
+        let appended = match (naming.store(), made.request.take()) {
             (Some(store), Some(request)) => match store.append(request).await {
                 Ok(appended) if appended.repeated => {
                     return self.repeated(known.as_ref(), appended).await;
@@ -225,10 +281,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             },
             _ => None,
         };
+        Ok(self.done(known, made, appended))
+    }
+
+    /// The answer to what was carried out.
+    fn done(
+        &self,
+        known: &mut Option<M::Known>,
+        made: Made<M, T>,
+        appended: Option<Appended>,
+    ) -> Decided<M, T> {
+        let Made { events, reply, cause, .. } = made;
         let known = known.take().expect("it was there before the append");
         let finishing = Finishing { appended: appended.as_ref(), is_certain: true };
         let (state, version) = self.members.finish(known, &events, &finishing);
-        Ok(Decided { state, version, events, reply: Some(reply), appended, cause })
+        Decided { state, version, events, reply: Some(reply), appended, cause }
     }
 
     /// Decides on what was loaded.
@@ -238,6 +305,18 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         environment: &Environment,
         loaded: &M::Known,
     ) -> Result<Made<M, T>, CommandError<R>> {
+        let choice = self.choose(naming, environment, loaded)?;
+        naming.check_absent::<R>(&choice.lists).await?;
+        Ok(choice.made(naming, self.key()))
+    }
+
+    /// Decides on what is known.
+    fn choose(
+        &self,
+        naming: &Naming,
+        environment: &Environment,
+        loaded: &M::Known,
+    ) -> Result<Choice<M, T>, CommandError<R>> {
         let mut seats = Seats::default();
         let mut drafts = self.members.begin(loaded, &mut seats);
         naming.check(&seats).map_err(CommandError::PreconditionFailed)?;
@@ -245,10 +324,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let mut encoding = Encoding::new(&self.metadata, environment);
         let events = self.members.encode(drafts, &mut encoding)?;
         let (cause, lists) = (encoding.cause(), encoding.into_lists());
-        naming.check_absent::<R>(&lists).await?;
-        let reaches_all = lists.iter().all(|events| !events.is_empty());
-        let request = naming.request(&seats, lists, self.key());
-        Ok(Made { events, reply, cause, request, reaches_all })
+        Ok(Choice { events, reply, cause, seats, lists })
     }
 
     /// The answer to a repeat: the first result, its events, and the states as they are now.
@@ -291,65 +367,5 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             });
         }
         Ok(None)
-    }
-}
-
-/// The attempts of one decision or of one append of an import, and what is known when it is given up.
-pub(super) struct Attempts<'e> {
-    retry: Retry,
-    /// Under an idempotency key a lost answer can be asked for again.
-    is_keyed: bool,
-    environment: &'e Environment,
-    made: u32,
-    /// The first answer that was lost: from then on no failure is certain to have written nothing.
-    unknown: Option<StoreError>,
-}
-
-impl<'e> Attempts<'e> {
-    pub(super) fn new(retry: Retry, is_keyed: bool, environment: &'e Environment) -> Self {
-        Self { retry, is_keyed, environment, made: 0, unknown: None }
-    }
-
-    /// Waits before the next attempt if `error` allows one and one is left; else gives the error
-    /// back.
-    pub(super) async fn next<R>(&mut self, error: CommandError<R>) -> Result<(), CommandError<R>> {
-        // what was read or certainly not written can be tried again without a key, too
-        let again = error.is_transient() || self.is_keyed && error.is_outcome_unknown();
-        if !again || self.made >= self.retry.retries {
-            return Err(error);
-        }
-        if let CommandError::Store(error) = error
-            && error.is_outcome_unknown()
-        {
-            self.unknown.get_or_insert(error);
-        }
-        self.made += 1;
-        let delay = self.retry.delay(self.made, self.environment.jitter.fraction());
-        if !delay.is_zero() {
-            self.environment.runtime.sleep(delay).await;
-        }
-        Ok(())
-    }
-
-    /// The result. After a lost answer, an error that says nothing of what the key recorded is that lost
-    /// answer still.
-    pub(super) fn judge<T, R>(
-        self,
-        result: Result<T, CommandError<R>>,
-    ) -> Result<T, CommandError<R>> {
-        let Some(unknown) = self.unknown else { return result };
-        result.map_err(|error| match error {
-            // looked up after it, and not found
-            CommandError::Rejected(_)
-            | CommandError::PreconditionFailed(_)
-            | CommandError::Conflict(_)
-            | CommandError::KeyReused { .. } => error,
-            CommandError::Load(error) => CommandError::Store(unknown.caused_by(error)),
-            CommandError::Event(error) => CommandError::Store(unknown.caused_by(error)),
-            CommandError::Invalid(error) => CommandError::Store(unknown.caused_by(error)),
-            CommandError::DuplicateEvent { .. } | CommandError::Store(_) => {
-                CommandError::Store(unknown)
-            }
-        })
     }
 }

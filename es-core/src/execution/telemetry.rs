@@ -1,32 +1,74 @@
 //! What a decision tells of itself: a span, and counters.
 
+use std::sync::{Arc, OnceLock};
+
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::decided::Decided;
 use super::error::CommandError;
 use super::members::Members;
-use crate::measure::{self, Label};
+use crate::measure::{Counter, Label};
 
 const AGGREGATE_TYPE: &str = "es.aggregate.type";
 const OUTCOME: &str = "es.decision.outcome";
 
+/// How a decision may end.
+const OUTCOMES: [&str; 7] =
+    ["written", "nothing", "repeat", "rejected", "precondition_failed", "conflict", "failed"];
+
+/// The counters of decisions on aggregates of one type, or of several.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    by_outcome: [(&'static str, Counter); OUTCOMES.len()],
+    retries: Counter,
+}
+
+impl Counters {
+    pub(crate) fn of(aggregate: Option<&'static str>) -> Arc<Self> {
+        let aggregate: Option<Label> = aggregate.map(|it| (AGGREGATE_TYPE, it.into()));
+        let by_outcome = OUTCOMES.map(|outcome| {
+            let labels = aggregate.clone().into_iter().chain([(OUTCOME, outcome.into())]);
+            (outcome, Counter::new("es.decisions", labels))
+        });
+        let retries = Counter::new("es.decision.retries", aggregate);
+        Arc::new(Self { by_outcome, retries })
+    }
+
+    fn count(&self, outcome: &str, retries: u32) {
+        if retries > 0 {
+            self.retries.add(retries.into());
+        }
+        let counter = self.by_outcome.iter().find(|(it, _)| *it == outcome);
+        if let Some((_, counter)) = counter {
+            counter.add(1);
+        }
+    }
+}
+
 /// What is told of one decision; never an id, a key, or what was decided.
 pub(super) struct Telemetry {
-    /// The type of all members, if they have one.
-    aggregate: Option<&'static str>,
+    counters: Arc<Counters>,
     span: Span,
 }
 
 impl Telemetry {
-    pub(super) fn new(aggregate: Option<&'static str>) -> Self {
+    /// Of members of this type, if they have one, with its counters.
+    pub(super) fn new(aggregate: Option<(&'static str, &Arc<Counters>)>) -> Self {
+        static OF_SEVERAL: OnceLock<Arc<Counters>> = OnceLock::new();
+        let counters = match aggregate {
+            Some((_, counters)) => counters,
+            None => OF_SEVERAL.get_or_init(|| Counters::of(None)),
+        };
+        let counters = counters.clone();
+        let aggregate = aggregate.map(|(aggregate, _)| aggregate);
         let span = tracing::debug_span!(
             "es.decision",
             es.aggregate.r#type = aggregate,
             es.decision.attempts = Empty,
             es.decision.outcome = Empty,
         );
-        Self { aggregate, span }
+        Self { counters, span }
     }
 
     pub(super) fn span(&self) -> Span {
@@ -50,11 +92,6 @@ impl Telemetry {
         };
         self.span.record("es.decision.attempts", u64::from(retries) + 1);
         self.span.record(OUTCOME, outcome);
-        let aggregate: Option<Label> = self.aggregate.map(|it| (AGGREGATE_TYPE, it.into()));
-        if retries > 0 {
-            measure::count("es.decision.retries", aggregate.clone(), retries.into());
-        }
-        let labels = aggregate.into_iter().chain([(OUTCOME, outcome.into())]);
-        measure::count("es.decisions", labels, 1);
+        self.counters.count(outcome, retries);
     }
 }

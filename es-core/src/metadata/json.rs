@@ -1,12 +1,14 @@
 //! Metadata as a JSON object.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 
-use super::Metadata;
+use super::{Extra, Metadata, STANDARD};
 use crate::payload::Payload;
 
 /// The name of a field, borrowed where it can be. Half of a surrogate pair, which is no character,
@@ -69,27 +71,94 @@ impl Serialize for Metadata {
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        read(text.get()).map_err(D::Error::custom)
+    }
+}
+
+/// The metadata that a text is; the fields of the domain are left for later.
+pub(super) fn read(text: &str) -> Result<Metadata, serde_json::Error> {
+    let Standard { values, mut has_others } = serde_json::from_str(text)?;
+    let mut metadata = Metadata::default();
+    for (name, value) in STANDARD.into_iter().zip(values) {
+        let Some(value) = value.map(RawValue::get) else { continue };
+        has_others |= !metadata.set_standard(name, value) && value != "null";
+    }
+    if has_others {
+        metadata.extra = Extra::of_object(text);
+    }
+    Ok(metadata)
+}
+
+/// The standard fields of an object, each as it stands there last, and whether it has others.
+#[derive(Default)]
+struct Standard<'a> {
+    values: [Option<&'a RawValue>; STANDARD.len()],
+    has_others: bool,
+}
+
+impl<'de> Deserialize<'de> for Standard<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Metadata;
+            type Value = Standard<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object of metadata, or null")
             }
 
-            fn visit_unit<E>(self) -> Result<Metadata, E> {
-                Ok(Metadata::default())
+            fn visit_unit<E>(self) -> Result<Standard<'de>, E> {
+                Ok(Standard::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Standard<'de>, A::Error> {
+                let mut found = Standard::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match STANDARD.iter().position(|standard| *standard == name) {
+                        Some(at) => found.values[at] = Some(map.next_value()?),
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                            found.has_others = true;
+                        }
+                    }
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_any(Fields)
+    }
+}
+
+/// The fields of an object but for the standard ones that fit.
+pub(super) fn fields_of(text: &str) -> BTreeMap<String, Payload> {
+    let whole: Result<Whole, _> = serde_json::from_str(text);
+    let fields = whole.map(|Whole(mut metadata)| std::mem::take(metadata.extra.map_mut()));
+    // it was read before
+    fields.unwrap_or_default()
+}
+
+/// Metadata, with each field taken apart.
+struct Whole(Metadata);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object of metadata")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole, A::Error> {
                 let mut metadata = Metadata::default();
                 while let Some(Name(name)) = map.next_key()? {
                     // as text: what cannot be read costs its own field and not the event
                     metadata.set_document(&name, map.next_value::<Payload>()?);
                 }
-                Ok(metadata)
+                Ok(Whole(metadata))
             }
         }
-        deserializer.deserialize_any(Fields)
+        deserializer.deserialize_map(Fields)
     }
 }

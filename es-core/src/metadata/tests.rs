@@ -168,6 +168,40 @@ fn every_kind_of_value_is_kept_and_of_two_fields_of_one_name_the_last() {
 }
 
 #[test]
+fn fields_that_are_taken_apart_later_are_those_of_the_object() {
+    for (text, expected) in [
+        ("null", "{}"),
+        (r#" {"z": 1 , "a" : {"b":2}} "#, r#"{"a":{"b":2},"z":1}"#),
+        (
+            r#"{"a":1,"a":null,"causation_id":5,"correlation_id":"c"}"#,
+            r#"{"correlation_id":"c","causation_id":5}"#,
+        ),
+        (
+            r#"{"event_version":"2.1","event_version":"x","b":[1e2]}"#,
+            r#"{"b":[1e2],"event_version":"x"}"#,
+        ),
+        (r#"{"event_version":"x","event_version":3}"#, r#"{"event_version":"3.0"}"#),
+    ] {
+        let metadata = Metadata::parse(text).unwrap();
+        let changed = metadata.clone().with(REQUEST_ID, 9);
+        assert_eq!(text_of(&metadata), expected);
+        assert_eq!((metadata.get(REQUEST_ID), changed.get(REQUEST_ID)), (None, Some(9)));
+        // what is filled from it is its own, too
+        let mut filled = Metadata::new();
+        filled.fill_from(&metadata);
+        assert_eq!(filled, metadata);
+        filled.set(REQUEST_ID, 9);
+        assert_eq!(
+            (text_of(&filled), text_of(&metadata)),
+            (text_of(&changed), expected.to_owned())
+        );
+    }
+    for odd in ["", "5", "[]", "{", r#"{"a":}"#, "{} 1"] {
+        assert!(Metadata::parse(odd).is_err(), "{odd}");
+    }
+}
+
+#[test]
 fn versions_are_read_from_text_and_numbers() {
     let read = |json: &str| read(&format!(r#"{{"event_version":{json}}}"#));
     assert_eq!(read("\"2.1\"").event_version, Some(EventVersion { major: 2, minor: 1 }));
@@ -189,7 +223,7 @@ fn a_name_has_one_value() {
     assert_eq!(text, r#"{"event_version":"2.0","causation_id":"x"}"#);
     assert_eq!(read(&text), metadata);
     let canonical = metadata.clone().into_canonical();
-    assert_eq!((&canonical, canonical.extra.len()), (&metadata, 1));
+    assert_eq!((&canonical, canonical.extra.iter().count()), (&metadata, 1));
     let mut other = Metadata::new();
     other.event_version = Some(EventVersion::new(2));
     other.fill_from(&read(r#"{"event_version":"draft"}"#));

@@ -146,9 +146,9 @@ impl Worker {
             let taken = rest.len();
             while !rest.is_empty() {
                 let later = match kind {
-                    Kind::Fold(_) => rest.split_off(&self.limit, |_| false),
+                    Kind::Fold(_) => rest.split_off(&self.limit, |_| false).0,
                     // the keys are no rows
-                    Kind::Tables(_) => rest.split_off(&self.limit, |_| true),
+                    Kind::Tables(_) => rest.split_off(&self.limit, |_| true).0,
                 };
                 let end = match rest.last() {
                     Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),

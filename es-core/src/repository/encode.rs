@@ -5,6 +5,7 @@ use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
 use crate::event::{Event, EventType, StoredEvent};
 use crate::execution::EventError;
+use crate::limits::Limits;
 use crate::metadata::{EventVersion, Metadata};
 use crate::payload::{Payload, unchanged};
 
@@ -70,8 +71,10 @@ pub(crate) fn encode_event<E: Event>(
     if !base.has("correlation_id") {
         base.correlation_id = Some(root.clone());
     }
-    // in the words of the append, which refuses the same
-    let payload = written.canonical().map_err(|problem| {
+    // as the append asks for it, so that it need not look at the text again
+    let payload = written.stored_form(Limits::STATE_BYTES, Limits::default().depth);
+    // what it refuses it refuses by its own limits, and in its words
+    let payload = payload.or_else(|_| written.canonical()).map_err(|problem| {
         let (event_type, part) = (kind.name.to_owned(), "payload");
         EncodeFailure::Invalid(InvalidRequest::Content { event_type, event_id, part, problem })
     })?;

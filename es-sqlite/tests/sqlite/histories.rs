@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use es_core::ExpectedVersion;
 use es_core::backend::{AppendError, AppendRequest, EventStore, ReadLog, StoreErrorKind};
+use es_core::{CommandError, ExpectedVersion, Repository};
 use es_sqlite::SqliteStore;
+use es_testing::scenes::prepared::OrderEvent::{ItemAdded, OrderPaid};
+use es_testing::scenes::prepared::{Order, add};
 
 use crate::support::{Folder, append_one, event, stream};
 
@@ -49,6 +51,31 @@ async fn nothing_is_acknowledged_into_a_file_that_was_replaced_or_removed() {
         is_over(&store).await;
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_decision_that_does_not_read_is_told_what_others_did_to_its_file() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let store = folder.store().await;
+    let orders = Repository::<Order>::new(store.clone()).with_cache(10).deciding_from_cache();
+    add(&orders, 700).await;
+    // another program wrote into it
+    let twin = folder.store().await;
+    add(&Repository::new(twin.clone()), 300).await;
+    twin.close().await;
+    let paid = orders.by_id("o-1").decide(Order::pay).await.unwrap();
+    assert_eq!((paid.events, paid.version.as_u64()), (vec![OrderPaid { cents: 1_000 }], 3));
+    // another file is in its place, where the order has as many events
+    let another = other.store().await;
+    for cents in 1..=3 {
+        add(&Repository::new(another.clone()), cents).await;
+    }
+    another.close().await;
+    fs::rename(other.path(), folder.path()).unwrap();
+    let refused = orders.by_id("o-1").decide(|_| ItemAdded { cents: 5 }).await.unwrap_err();
+    let CommandError::Store(error) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+    store.close().await;
 }
 
 #[tokio::test]

@@ -106,6 +106,24 @@ async fn each_decision_is_a_span_and_is_counted_by_how_it_ended() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn who_begins_to_record_later_is_told_too() {
+    let accounts = accounts(&store()).with_cache(10);
+    let deposit = async || {
+        let decided = accounts.by_id("a").decide(|account| account.deposit(1)).await;
+        decided.unwrap();
+    };
+    deposit().await;
+    for _ in 0..2 {
+        let kept = Kept::default();
+        let _recording = metrics::set_default_local_recorder(&kept);
+        deposit().await;
+        let labels = "es.aggregate.type=account,es.decision.outcome=written";
+        assert_eq!(kept.read("es.decisions", labels), Some(1));
+        assert_eq!(kept.read("es.state_cache.hits", "es.aggregate.type=account"), Some(1));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn what_a_cache_saves_is_counted() {
     let kept = Kept::default();
     let _recording = metrics::set_default_local_recorder(&kept);

@@ -163,10 +163,8 @@ impl<A: Aggregate> Snapshots<A> {
             && snapshot.version <= read.to;
         let state = Arc::new(fits.then(|| (self.decode)(&snapshot.state)).flatten()?);
         let Snapshot { stream, version, last_event, taken_at, .. } = snapshot;
-        Some(Kept {
-            known: Known { stream, version, last_event: Some(last_event), state },
-            taken_at,
-        })
+        let last_event = Some(last_event);
+        Some(Kept { known: Known { stream, version, last_event, is_own: false, state }, taken_at })
     }
 
     /// The kept state, or what replay gives instead if this is a load to be checked.

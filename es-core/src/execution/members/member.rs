@@ -183,6 +183,14 @@ impl<A: Aggregate> Members for Member<A> {
         })
     }
 
+    fn known(&self) -> Option<Known<A>> {
+        let (stream, cache) = (self.stream.as_ref().ok()?, self.repository.deciding_cache()?);
+        match self.is_new() {
+            true => Some(Known::absent(stream.clone())),
+            false => cache.own(stream),
+        }
+    }
+
     fn begin(&self, known: &Known<A>, seats: &mut Seats) -> Draft<A> {
         Draft::seated(known, seats.next(known.version))
     }

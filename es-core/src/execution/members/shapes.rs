@@ -38,6 +38,10 @@ impl<M: Members> Members for Vec<M> {
         })
     }
 
+    fn known(&self) -> Option<Vec<M::Known>> {
+        self.iter().map(M::known).collect()
+    }
+
     fn begin(&self, known: &Vec<M::Known>, seats: &mut Seats) -> Box<[M::Drafts]> {
         self.iter().zip(known).map(|(member, known)| member.begin(known, seats)).collect()
     }
@@ -107,6 +111,10 @@ macro_rules! tuple_of_members {
                 wanted: Wanted,
             ) -> BoxFuture<'a, Result<Self::Known, LoadError>> {
                 Box::pin($join($(self.$at.load(before.map(|known| &known.$at), wanted)),+))
+            }
+
+            fn known(&self) -> Option<Self::Known> {
+                Some(($(self.$at.known()?,)+))
             }
 
             fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts {

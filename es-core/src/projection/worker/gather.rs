@@ -52,12 +52,6 @@ impl Gathered {
         }
     }
 
-    /// The keys of the rows that must be added before the events can be taken.
-    fn missing(&self, group: &Group<'_>) -> Vec<String> {
-        let keys = group.by_key().into_keys().filter(|key| !self.rows.has(key));
-        keys.cloned().collect()
-    }
-
     fn add(
         &mut self,
         keys: Vec<String>,
@@ -173,8 +167,7 @@ impl Worker {
         while !rest.is_empty() {
             breathe().await;
             let room = gathered.room(&self.limit);
-            let later = rest.split_off(&room, |key| gathered.rows.has(key));
-            let keys = gathered.missing(&rest);
+            let (later, keys) = rest.split_off(&room, |key| gathered.rows.has(key));
             let stored = self.rows(&keys).await?;
             gathered.add(keys, stored)?;
             gathered.take(&rest)?;

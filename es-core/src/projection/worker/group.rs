@@ -79,17 +79,76 @@ impl<'a> Group<'a> {
         Self { events: before.cloned().collect() }
     }
 
-    /// Keeps what fits into one commit, which holds at least one event, and answers the rest. Rows
-    /// that are `open` do not count.
-    pub(super) fn split_off(&mut self, limit: &BatchLimit, is_open: impl Fn(&str) -> bool) -> Self {
-        let (mut bytes, mut rows) = (0, HashSet::new());
-        let fits = self.events.iter().enumerate().take_while(|(index, (event, keys))| {
+    /// Keeps what fits into one commit, which holds at least one event, and answers the rest, and the
+    /// keys of what it keeps. Rows that are `open` do not count, nor are their keys among these.
+    pub(super) fn split_off(
+        &mut self,
+        limit: &BatchLimit,
+        is_open: impl Fn(&str) -> bool,
+    ) -> (Self, Vec<String>) {
+        let (mut bytes, mut seen) = (0, HashSet::new());
+        let mut rows: Vec<&String> = Vec::new();
+        let mut count = 0;
+        for (event, keys) in &self.events {
             bytes += event.payload.as_str().len();
-            rows.extend(keys.iter().filter(|key| !is_open(key)));
-            let fits = *index < limit.events && bytes <= limit.bytes && rows.len() <= limit.rows;
-            *index == 0 || fits
-        });
-        let count = fits.count();
-        Self { events: self.events.split_off(count) }
+            let before = rows.len();
+            rows.extend(keys.iter().filter(|key| !is_open(key) && seen.insert(key.as_str())));
+            let fits = count < limit.events && bytes <= limit.bytes && rows.len() <= limit.rows;
+            if count > 0 && !fits {
+                rows.truncate(before);
+                break;
+            }
+            count += 1;
+        }
+        let rows = rows.into_iter().cloned().collect();
+        (Self { events: self.events.split_off(count) }, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::EventId;
+    use crate::metadata::Metadata;
+    use crate::payload::Payload;
+    use crate::position::Position;
+    use crate::timestamp::Timestamp;
+    use crate::version::StreamVersion;
+
+    fn event(number: u64) -> RecordedEvent {
+        let position = Position::from_sequence(number);
+        RecordedEvent {
+            event_id: EventId::stand_in(position),
+            stream: "order/1".parse().unwrap(),
+            version: StreamVersion::new(number),
+            position,
+            event_type: "order_paid".into(),
+            payload: Payload::parse("12345".to_owned()).unwrap(),
+            metadata: Metadata::default(),
+            recorded_at: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_within_each_limit_and_comes_with_its_keys() {
+        let events: Vec<_> = (1..=4).map(event).collect();
+        let keys = [&["b", "a"][..], &["a", "open"], &["c"], &["b"]];
+        let limit = |events, bytes, rows| BatchLimit { events, bytes, rows };
+        for (limit, kept, of) in [
+            (limit(9, 99, 9), 4, &["b", "a", "c"][..]),
+            (limit(2, 99, 9), 2, &["b", "a"][..]),
+            (limit(9, 14, 9), 2, &["b", "a"][..]),
+            (limit(9, 99, 2), 2, &["b", "a"][..]),
+            // one event always
+            (limit(0, 0, 0), 1, &["b", "a"][..]),
+        ] {
+            let owned =
+                |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+            let keyed = events.iter().zip(keys).map(|(event, keys)| (event, owned(keys)));
+            let mut group = Group { events: keyed.collect() };
+            let (rest, keys) = group.split_off(&limit, |key| key == "open");
+            assert_eq!((group.len(), rest.len()), (kept, 4 - kept), "{limit:?}");
+            assert_eq!(keys, of, "{limit:?}");
+        }
     }
 }

@@ -1,0 +1,73 @@
+//! The fields of metadata beside the standard ones: cheap to clone, and taken apart when somebody asks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::json;
+use crate::payload::Payload;
+
+/// Fields by name.
+#[derive(Clone, Default)]
+pub(super) struct Extra(Option<Arc<Fields>>);
+
+#[derive(Clone)]
+struct Fields {
+    /// The object that was read; nothing once it is taken apart to be changed.
+    text: Box<str>,
+    map: OnceLock<BTreeMap<String, Payload>>,
+}
+
+impl Fields {
+    fn map(&self) -> &BTreeMap<String, Payload> {
+        self.map.get_or_init(|| json::fields_of(&self.text))
+    }
+}
+
+impl Extra {
+    /// Those of an object.
+    pub(super) fn of_object(text: &str) -> Self {
+        Self(Some(Arc::new(Fields { text: text.into(), map: OnceLock::new() })))
+    }
+
+    /// True if there never was one.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Payload)> {
+        self.0.as_deref().into_iter().flat_map(Fields::map)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Payload> {
+        self.0.as_deref()?.map().get(name)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        if self.contains(name) {
+            self.map_mut().remove(name);
+        }
+    }
+
+    pub(super) fn insert(&mut self, name: &str, value: Payload) {
+        self.map_mut().insert(name.to_owned(), value);
+    }
+
+    pub(super) fn map_mut(&mut self) -> &mut BTreeMap<String, Payload> {
+        let none = || Fields { text: Box::default(), map: OnceLock::from(BTreeMap::new()) };
+        let fields = Arc::make_mut(self.0.get_or_insert_with(|| Arc::new(none())));
+        fields.map();
+        fields.text = Box::default();
+        fields.map.get_mut().expect("it was taken apart just now")
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
