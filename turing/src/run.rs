@@ -32,6 +32,7 @@ mod observer;
 mod options;
 mod patience;
 mod pauses;
+mod posting_data;
 mod report;
 mod starts;
 mod step;
@@ -72,12 +73,17 @@ pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
+use posting_data::PostingData;
 use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
+
+/// How many states of postings are kept for each attempt in progress: its posting is loaded when it
+/// begins and when it is recorded, and one that is alone goes on at once.
+const STATES: usize = 4;
 
 /// How often what a run records meets another writer before it gives up.
 const RETRY: Retry = Retry::times(5);
@@ -103,6 +109,7 @@ struct Shared {
     definition: Definition,
     run_id: RunId,
     postings: Repository<Posting>,
+    data: PostingData,
     conversations: Repository<ConversationWaves>,
     breakers: Breakers,
     pauses: Pauses,
@@ -193,7 +200,8 @@ pub async fn run(
         .with_retry(RETRY)
         .with_environment(environment.clone())
         .snapshot_every(options.snapshot_interval.get())
-        .checked_one_in(SNAPSHOT_CHECKS);
+        .checked_one_in(SNAPSHOT_CHECKS)
+        .with_cache(parallelism.get().saturating_mul(STATES));
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);
     let Begin { gave_up, found } = notices.telling(observer, beginning).await?;
@@ -229,6 +237,7 @@ pub async fn run(
         definition,
         run_id,
         postings,
+        data: PostingData::default(),
         conversations,
         breakers,
         pauses: Pauses::default(),

@@ -95,20 +95,32 @@ async fn look(
     shared: &Shared,
     posting: PostingId,
     attempt: Attempt,
-) -> Result<(Posting, Option<(ActorId, Map<String, Value>)>), RunError> {
+) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>)>), RunError> {
     let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
     // who has no lock needs nothing of the store, which may not answer either
     let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
-    let (standing, loaded) = tokio::try_join!(locked, loaded)?;
+    let read = async { Ok::<_, RunError>(data_of(shared, posting).await) };
+    let (standing, loaded, data) = tokio::try_join!(locked, loaded, read)?;
     let state = match standing {
         Standing::Kept => loaded?,
         // who had the lock in between may have made this attempt
         Standing::TakenAgain => load(shared, posting).await?,
     };
     let Some(actor) = actor_at(shared, &state, attempt) else { return Ok((state, None)) };
+    Ok((state, Some((actor, data?))))
+}
+
+/// The data of a posting, which are read for its first attempt.
+async fn data_of(
+    shared: &Shared,
+    posting: PostingId,
+) -> Result<Arc<Map<String, Value>>, StepError> {
+    if let Some(data) = shared.data.get(posting) {
+        return Ok(data);
+    }
     let data = shared.store.postings.data(posting).await.map_err(StepError::Store)?;
     let data = data.ok_or(StepError::Unregistered { posting })?;
-    Ok((state, Some((actor, data))))
+    Ok(shared.data.keep(posting, data))
 }
 
 async fn record(
