@@ -74,7 +74,7 @@ pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
 use posting_data::PostingData;
-use report::peak_memory_bytes;
+pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
@@ -119,6 +119,8 @@ struct Shared {
     environment: Environment,
     clocks: Clocks,
     parallelism: NonZeroUsize,
+    /// Whether attempts succeed without their actors.
+    calls_nobody: bool,
     /// The event that began the run.
     started_by: Option<EventId>,
     /// How many events this process has recorded for the run.
@@ -247,6 +249,7 @@ pub async fn run(
         environment,
         clocks,
         parallelism,
+        calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
         recorded: AtomicU64::new(u64::from(!begun.is_continued)),
     };
