@@ -9,6 +9,9 @@
 //!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
 //! ```
 //!
+//! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
+//! and before any of their results.
+//!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!
 //! All that is known between two lines of this picture is in the store: a run that was killed is
@@ -37,7 +40,9 @@ mod report;
 mod starts;
 mod step;
 mod wave;
+mod wave_record;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -84,6 +89,9 @@ const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
 /// How many states of postings are kept for each attempt in progress: its posting is loaded when it
 /// begins and when it is recorded, and one that is alone goes on at once.
 const STATES: usize = 4;
+
+/// Of how many conversations states are kept at most.
+const CONVERSATIONS: usize = 1024;
 
 /// How often what a run records meets another writer before it gives up.
 const RETRY: Retry = Retry::times(5);
@@ -226,7 +234,9 @@ pub async fn run(
     }
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
-    let conversations = Repository::new(&store.events).with_retry(RETRY);
+    // their streams have the waves of all runs, of which each wave reads what is new
+    let states = definition.workflow.conversations.len().min(CONVERSATIONS);
+    let conversations = Repository::new(&store.events).with_retry(RETRY).with_cache(states);
     let conversations = conversations.with_environment(environment.clone());
     let actors = Repository::new(&store.events).with_retry(RETRY);
     let actors = actors.with_environment(environment.clone());
@@ -336,8 +346,8 @@ impl Run<'_> {
     /// Looks at the circuit breakers of the actors that the workflow calls.
     async fn load_breakers(&mut self) -> Result<(), RunError> {
         let shared = self.shared.clone();
-        for conversation in &shared.definition.workflow.conversations {
-            let actor = conversation.actor;
+        let conversations = shared.definition.workflow.conversations.iter();
+        for actor in conversations.map(|one| one.actor).collect::<BTreeSet<_>>() {
             self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
         }
         for breaker in self.open_breakers().await? {

@@ -18,6 +18,7 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
+use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
 use crate::lock::Standing;
@@ -41,13 +42,24 @@ pub(super) struct Moved {
     pub(super) duration: Duration,
 }
 
-/// Makes the attempt and records its result together with everything that follows from it.
-pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recording, JoinError> {
+/// Makes the attempt and records its result together with everything that follows from it, behind the
+/// beginning of its wave.
+pub(super) async fn take_step(
+    shared: Arc<Shared>,
+    task: Task,
+    wave: Arc<WaveRecord>,
+) -> Result<Recording, JoinError> {
     let Task { posting, attempt, .. } = task;
     let made = make(&shared, task).await;
+    let seen = shared.clocks.moment();
+    let has_result = matches!(made, Ok(Made::Here(..)));
+    let begun = match has_result {
+        true => wave.record_for_result(&shared).await,
+        false => Ok(()),
+    };
     let recorder = shared.clone();
     let recorded = async move {
-        let seen = recorder.clocks.moment();
+        begun?;
         let moved = match made? {
             Made::Elsewhere(state) => {
                 Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }

@@ -11,3 +11,4 @@ mod entering;
 mod held;
 mod llm;
 mod posting_data;
+mod waves;
