@@ -7,6 +7,7 @@ mod actor;
 mod arguments;
 mod at_work;
 mod backup;
+mod bench;
 mod call;
 mod check;
 mod command_line;
@@ -74,6 +75,11 @@ enum Command {
     Actor(actor::ActorArgs),
     /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
     Backup(backup::BackupArgs),
+    /// Measure what steps cost on this machine: workflows that do nothing, with 2,000 postings, and one
+    /// posting that makes 400 steps. This is done in stores of its own, of which nothing is left: files
+    /// in the folder of --store sqlite:PATH, which must lie on the disk that is meant, or schemas in
+    /// the database of --store postgres://..; what is there already is neither read nor written.
+    Bench(bench::BenchArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
@@ -117,14 +123,14 @@ impl Command {
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
-            Self::Actor(_) | Self::Backup(_) | Self::Demo(_) => false,
+            Self::Actor(_) | Self::Backup(_) | Self::Bench(_) | Self::Demo(_) => false,
         }
     }
 
     /// Whose work it is on PostgreSQL.
     fn role(&self) -> Role {
         match self {
-            Self::Migrate(_) => Role::Owner,
+            Self::Bench(_) | Self::Migrate(_) => Role::Owner,
             _ if self.only_looks() => Role::Reader,
             Self::Projection(_) => Role::Projector,
             _ => Role::Writer,
@@ -220,6 +226,7 @@ async fn execute(
     match command {
         Command::Actor(args) => actor::execute(args, output).await,
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
+        Command::Bench(args) => bench::execute(args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,
         Command::Validate(args) => validate::execute(&args, output).await,

@@ -22,6 +22,7 @@ pub mod trace;
 pub mod validate;
 
 // what people see
+mod bench;
 pub mod cli;
 mod demo;
 mod proposal;

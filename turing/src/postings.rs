@@ -44,7 +44,7 @@ impl PostingInput {
 
     /// About how many bytes of memory the data takes.
     pub(crate) fn memory(&self) -> usize {
-        self.data.iter().map(|(name, value)| name.len() + memory(value)).sum()
+        memory_of(&self.data)
     }
 
     /// What [`digest`](Self::digest) was in versions that told `100.0` from `100`.
@@ -82,14 +82,17 @@ fn sorted(value: &Value, number: &dyn Fn(&Number) -> String) -> String {
     }
 }
 
+/// About how many bytes of memory the data of a posting take.
+pub(crate) fn memory_of(data: &Map<String, Value>) -> usize {
+    data.iter().map(|(name, value)| name.len() + memory(value)).sum()
+}
+
 /// About how many bytes of memory a value takes.
 fn memory(value: &Value) -> usize {
     let inner: usize = match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(memory).sum(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| name.len() + memory(value)).sum()
-        }
+        Value::Object(fields) => memory_of(fields),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     };
     size_of::<Value>() + inner

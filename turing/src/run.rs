@@ -9,6 +9,9 @@
 //!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
 //! ```
 //!
+//! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
+//! and before any of their results.
+//!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!
 //! All that is known between two lines of this picture is in the store: a run that was killed is
@@ -32,11 +35,14 @@ mod observer;
 mod options;
 mod patience;
 mod pauses;
+mod posting_data;
 mod report;
 mod starts;
 mod step;
 mod wave;
+mod wave_record;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -72,12 +78,20 @@ pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
-use report::peak_memory_bytes;
+use posting_data::PostingData;
+pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
+
+/// How many states of postings are kept for each attempt in progress: its posting is loaded when it
+/// begins and when it is recorded, and one that is alone goes on at once.
+const STATES: usize = 4;
+
+/// Of how many conversations states are kept at most.
+const CONVERSATIONS: usize = 1024;
 
 /// How often what a run records meets another writer before it gives up.
 const RETRY: Retry = Retry::times(5);
@@ -103,6 +117,7 @@ struct Shared {
     definition: Definition,
     run_id: RunId,
     postings: Repository<Posting>,
+    data: PostingData,
     conversations: Repository<ConversationWaves>,
     breakers: Breakers,
     pauses: Pauses,
@@ -112,6 +127,8 @@ struct Shared {
     environment: Environment,
     clocks: Clocks,
     parallelism: NonZeroUsize,
+    /// Whether attempts succeed without their actors.
+    calls_nobody: bool,
     /// The event that began the run.
     started_by: Option<EventId>,
     /// How many events this process has recorded for the run.
@@ -193,7 +210,8 @@ pub async fn run(
         .with_retry(RETRY)
         .with_environment(environment.clone())
         .snapshot_every(options.snapshot_interval.get())
-        .checked_one_in(SNAPSHOT_CHECKS);
+        .checked_one_in(SNAPSHOT_CHECKS)
+        .with_cache(parallelism.get().saturating_mul(STATES));
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);
     let Begin { gave_up, found } = notices.telling(observer, beginning).await?;
@@ -216,7 +234,9 @@ pub async fn run(
     }
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
-    let conversations = Repository::new(&store.events).with_retry(RETRY);
+    // their streams have the waves of all runs, of which each wave reads what is new
+    let states = definition.workflow.conversations.len().min(CONVERSATIONS);
+    let conversations = Repository::new(&store.events).with_retry(RETRY).with_cache(states);
     let conversations = conversations.with_environment(environment.clone());
     let actors = Repository::new(&store.events).with_retry(RETRY);
     let actors = actors.with_environment(environment.clone());
@@ -229,6 +249,7 @@ pub async fn run(
         definition,
         run_id,
         postings,
+        data: PostingData::default(),
         conversations,
         breakers,
         pauses: Pauses::default(),
@@ -238,6 +259,7 @@ pub async fn run(
         environment,
         clocks,
         parallelism,
+        calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
         recorded: AtomicU64::new(u64::from(!begun.is_continued)),
     };
@@ -324,8 +346,8 @@ impl Run<'_> {
     /// Looks at the circuit breakers of the actors that the workflow calls.
     async fn load_breakers(&mut self) -> Result<(), RunError> {
         let shared = self.shared.clone();
-        for conversation in &shared.definition.workflow.conversations {
-            let actor = conversation.actor;
+        let conversations = shared.definition.workflow.conversations.iter();
+        for actor in conversations.map(|one| one.actor).collect::<BTreeSet<_>>() {
             self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
         }
         for breaker in self.open_breakers().await? {

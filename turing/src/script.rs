@@ -26,7 +26,7 @@ use capture::{Bounded, Tail, drain, pump};
 use failure::{CallError, is_scarcity};
 use supervised::{Ending, StartFailure, Supervised};
 
-pub(crate) use parent::{adopt_orphans, wait_for_supervisors};
+pub(crate) use parent::{adopt_orphans, run_plainly, wait_for_supervisors};
 pub use pool::Supervisors;
 pub use program::{StartError, resolve_program};
 pub use supervisor::supervise_if_asked;

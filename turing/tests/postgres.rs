@@ -43,6 +43,8 @@ mod read_models_cli;
 mod rebuild;
 #[path = "postgres/roles.rs"]
 mod roles;
+#[path = "postgres/round_trips.rs"]
+mod round_trips;
 #[path = "postgres/settings.rs"]
 mod settings;
 #[path = "postgres/snapshots.rs"]

@@ -80,6 +80,8 @@ pub(super) enum Failure {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Backup(#[from] es_sqlite::BackupError),
+    #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
 }
@@ -91,6 +93,7 @@ fn rebuild(name: &str) -> String {
 impl Failure {
     pub(super) fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
+        use crate::bench::BenchError;
         use crate::lock::LockError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
@@ -105,6 +108,9 @@ impl Failure {
             Self::Account(_) => NoStore,
             Self::NotFound { .. } => Found,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
+            Self::Bench(BenchError::Interrupted) => Stopped,
+            Self::Bench(BenchError::Incomplete { .. }) => Found,
+            Self::Bench(_) => NoStore,
             Self::Backup(BackupError::GivenUp { .. }) => Stopped,
             Self::Backup(BackupError::Store(_)) => NoStore,
             Self::Sink(SinkError::Store(_))

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::execution::StoreError;
+use es_postgres::sqlx::pool::PoolConnection;
 use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
-use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row, SqlStr};
+use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Postgres, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -76,6 +77,20 @@ statements! {
     taken
 }
 
+/// A connection of the pool, which gets it back if the transaction on it has ended.
+struct Lent {
+    connection: PoolConnection<Postgres>,
+    has_ended: bool,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 /// A statement that is prepared for one use, so that a pooling proxy may stand in between.
@@ -108,6 +123,19 @@ impl PostgresRegistry {
         let done = timeout(ANSWERING, work).await;
         let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())));
         done.map_err(|error| store_error(what, &self.place, error))
+    }
+
+    /// What the row of a posting holds, if there is one. One message is the whole transaction: its
+    /// settings, the question and its end.
+    async fn text_of(&self, posting: PostingId) -> Result<Option<String>, sqlx::Error> {
+        let question = self.statements.posting_data.replace("$1", &posting.0.to_string());
+        let text = format!("{}; {question}; COMMIT", self.begin.as_str());
+        let mut lent = Lent { connection: self.pool.acquire().await?, has_ended: false };
+        let asked = sqlx::raw_sql(AssertSqlSafe(text));
+        let rows = asked.fetch_all(&mut *lent.connection).await?;
+        lent.has_ended = true;
+        // a setting may have answered before it
+        rows.last().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
     }
 
     async fn register_within(
@@ -232,14 +260,7 @@ impl PostingRegistry for PostgresRegistry {
     }
 
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
-        let reading = async {
-            let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
-            let statement = query(&self.statements.posting_data).bind(posting.0);
-            let row = statement.fetch_optional(&mut *transaction).await?;
-            transaction.commit().await?;
-            row.map(|row| row.try_get::<String, _>(0)).transpose()
-        };
-        let row = self.in_time("reading a posting", reading).await?;
+        let row = self.in_time("reading a posting", self.text_of(posting)).await?;
         Known::of(row).into_data(posting, &self.place)
     }
 }

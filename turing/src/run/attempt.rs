@@ -85,6 +85,10 @@ pub(super) async fn execute(
             return Ok(Attempted::refused(FailureType::InvalidInput, error).into());
         }
     };
+    if shared.calls_nobody {
+        let answer = Answer { output: input, llm: LlmUsage::default() };
+        return Ok(Attempted { result: Ok(answer), duration: Duration::ZERO }.into());
+    }
     let limit = workflow.time_limit(conversation);
     Ok(match &actor.kind {
         ActorKind::Script(script) => {

@@ -91,7 +91,10 @@ impl Run<'_> {
         // a posting that went on to another run stands nowhere in this one
         let steps = match state.is_open_in(self.shared.run_id) {
             true => state.ready(&self.shared.definition.workflow),
-            false => Vec::new(),
+            false => {
+                self.shared.data.forget(posting);
+                Vec::new()
+            }
         };
         let cause_of = |conversation| {
             causes.iter().rfind(|(opened, _)| *opened == conversation).map(|(_, cause)| *cause)

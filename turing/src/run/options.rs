@@ -26,6 +26,9 @@ pub struct RunOptions {
     pub abandon: bool,
     /// A posting's state is kept each time it passes a multiple of so many events.
     pub snapshot_interval: NonZeroU64,
+    /// Call no actor: each attempt succeeds at once, and its output is its input. So it can be seen
+    /// what a run costs beside its actors.
+    pub calls_nobody: bool,
     /// Where time, ids and chance come from.
     pub environment: Environment,
     /// What the run itself waits by, and takes lengths of time from. What commands and snapshots wait
@@ -44,6 +47,7 @@ impl RunOptions {
             only_new: false,
             abandon: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
+            calls_nobody: false,
             environment: Environment::default(),
             timer: Arc::new(SystemRuntime),
         }

@@ -18,6 +18,7 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
+use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
 use crate::lock::Standing;
@@ -41,13 +42,24 @@ pub(super) struct Moved {
     pub(super) duration: Duration,
 }
 
-/// Makes the attempt and records its result together with everything that follows from it.
-pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recording, JoinError> {
+/// Makes the attempt and records its result together with everything that follows from it, behind the
+/// beginning of its wave.
+pub(super) async fn take_step(
+    shared: Arc<Shared>,
+    task: Task,
+    wave: Arc<WaveRecord>,
+) -> Result<Recording, JoinError> {
     let Task { posting, attempt, .. } = task;
     let made = make(&shared, task).await;
+    let seen = shared.clocks.moment();
+    let has_result = matches!(made, Ok(Made::Here(..)));
+    let begun = match has_result {
+        true => wave.record_for_result(&shared).await,
+        false => Ok(()),
+    };
     let recorder = shared.clone();
     let recorded = async move {
-        let seen = recorder.clocks.moment();
+        begun?;
         let moved = match made? {
             Made::Elsewhere(state) => {
                 Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
@@ -95,20 +107,32 @@ async fn look(
     shared: &Shared,
     posting: PostingId,
     attempt: Attempt,
-) -> Result<(Posting, Option<(ActorId, Map<String, Value>)>), RunError> {
+) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>)>), RunError> {
     let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
     // who has no lock needs nothing of the store, which may not answer either
     let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
-    let (standing, loaded) = tokio::try_join!(locked, loaded)?;
+    let read = async { Ok::<_, RunError>(data_of(shared, posting).await) };
+    let (standing, loaded, data) = tokio::try_join!(locked, loaded, read)?;
     let state = match standing {
         Standing::Kept => loaded?,
         // who had the lock in between may have made this attempt
         Standing::TakenAgain => load(shared, posting).await?,
     };
     let Some(actor) = actor_at(shared, &state, attempt) else { return Ok((state, None)) };
+    Ok((state, Some((actor, data?))))
+}
+
+/// The data of a posting, which are read for its first attempt.
+async fn data_of(
+    shared: &Shared,
+    posting: PostingId,
+) -> Result<Arc<Map<String, Value>>, StepError> {
+    if let Some(data) = shared.data.get(posting) {
+        return Ok(data);
+    }
     let data = shared.store.postings.data(posting).await.map_err(StepError::Store)?;
     let data = data.ok_or(StepError::Unregistered { posting })?;
-    Ok((state, Some((actor, data))))
+    Ok(shared.data.keep(posting, data))
 }
 
 async fn record(

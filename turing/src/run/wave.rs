@@ -1,19 +1,25 @@
 //! Executing wave after wave until nothing is left to do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use es_core::CommandError;
 use es_core::event::Metadata;
-use es_core::execution::{IdempotencyKey, LoadError};
+use es_core::execution::IdempotencyKey;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use turing_domain::fields::RUN_ID;
-use turing_domain::{ActorId, ConversationId, ConversationRejection, PostingId, WaveCompletion};
+use turing_domain::{ActorId, ConversationId, PostingId, WaveCompletion};
 
 use super::agenda::{Gate, Wave};
 use super::apart::Recording;
 use super::clocks::Moment;
 use super::step::{AttemptResult, Moved, take_step};
-use super::{Run, RunError, Shared, told};
+use super::wave_record::{WaveRecord, as_u32};
+use super::{Run, RunError, Shared};
+
+/// For how long the end of a wave waits for the lock, to be recorded with the beginning of the next
+/// one. The lock is for what begins: who does not get it records the end all the same.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// What a wave did.
 #[derive(Debug, Default)]
@@ -22,17 +28,44 @@ struct WaveCount {
     failed: usize,
 }
 
+/// What comes next in a wave.
+enum Next {
+    /// Its beginning is recorded, or not.
+    Begun(Result<Result<(), RunError>, JoinError>),
+    /// An attempt has ended, if one was in progress.
+    Attempted(Option<Result<Result<Recording, JoinError>, JoinError>>),
+}
+
+/// Why the beginning of a wave cannot be recorded, if not because the run is asked to stop: whoever has
+/// a result then tries again.
+fn unless_failed(begun: Result<Result<(), RunError>, JoinError>) -> Result<(), RunError> {
+    match begun? {
+        Ok(()) | Err(RunError::NotBegun) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Run<'_> {
     /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
+        // the wave that is over, until that is recorded: with the next one, if that begins at once
+        let mut over = None;
         while self.goes_on() {
-            self.take_back()?;
+            if let Err(error) = self.take_back() {
+                self.end_wave(over).await?;
+                return Err(error);
+            }
             let shared = self.shared.clone();
             let now = shared.clocks.timer.now();
             let gate = |conversation| shared.gate(conversation, now);
             self.agenda.wake(now);
             if let Some(wave) = self.agenda.next_wave(gate) {
-                self.execute(wave).await?;
+                over = self.execute(wave, over).await?;
+                continue;
+            }
+            if over.is_some() {
+                self.end_wave(over.take()).await?;
+                // somebody may have come back meanwhile
                 continue;
             }
             let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
@@ -44,7 +77,7 @@ impl Run<'_> {
             }
             self.wait(next).await?;
         }
-        Ok(())
+        self.end_wave(over).await
     }
 
     /// Tells what waits for so long, and for what.
@@ -76,30 +109,56 @@ impl Run<'_> {
         }
     }
 
-    async fn execute(&mut self, wave: Wave) -> Result<(), RunError> {
-        self.keep_lock().await?;
+    /// Executes a wave, and answers how it ended, which is to be recorded; `over` is the one before.
+    async fn execute(
+        &mut self,
+        wave: Wave,
+        over: Option<WaveCompletion>,
+    ) -> Result<Option<WaveCompletion>, RunError> {
+        let over = self.keep_lock_between(over, wave.conversation).await?;
         if !self.goes_on() {
             // the agenda is for who runs the workflow next
-            return Ok(());
+            return Ok(over);
         }
         let shared = self.shared.clone();
         let Some(conversation) = shared.definition.workflow.conversation(wave.conversation) else {
             // the agenda holds only conversations of the definition
-            return Ok(());
+            return Ok(over);
         };
         let size = wave.tasks.len();
         self.observer.wave_begins(conversation, size);
         let began = shared.clocks.timer.now();
-        self.begin_wave(conversation.id, size).await?;
-        let count = self.attempt_all(wave).await?;
+        let record = Arc::new(WaveRecord::new(over, conversation.id, size));
+        let count = self.attempt_all(wave, &record).await?;
         if self.lost.is_some() {
             // who runs the workflow now has ended the wave, or does
-            return Ok(());
+            return Ok(None);
         }
         let took = shared.clocks.timer.now().saturating_duration_since(began);
-        self.end_wave(conversation.id, &count, Some(took)).await?;
         self.observer.wave_ends(conversation, count.processed, count.failed);
-        Ok(())
+        Ok(Some(self.completion(conversation.id, &count, Some(took))))
+    }
+
+    /// Keeps the lock for a wave at this conversation, and answers of which wave the end is still to
+    /// be recorded. That of one at the same conversation is recorded now: if both were asked for
+    /// again, the end would be taken for that of the wave that begins.
+    async fn keep_lock_between(
+        &mut self,
+        over: Option<WaveCompletion>,
+        next: ConversationId,
+    ) -> Result<Option<WaveCompletion>, RunError> {
+        if over.as_ref().is_some_and(|over| over.conversation_id != next)
+            && let Ok(kept) = timeout(TOGETHER, self.keep_lock()).await
+        {
+            if let Err(error) = kept {
+                self.end_wave(over).await?;
+                return Err(error);
+            }
+            return Ok(over);
+        }
+        self.end_wave(over).await?;
+        self.keep_lock().await?;
+        Ok(None)
     }
 
     /// Ends the waves that were interrupted when the run was: what they had not done is done by
@@ -116,59 +175,60 @@ impl Run<'_> {
                 let open = self.agenda.at(conversation.id) + self.apart.len();
                 let processed = size.saturating_sub(open);
                 let count = WaveCount { processed, failed: 0 };
-                self.end_wave(conversation.id, &count, None).await?;
+                let over = self.completion(conversation.id, &count, None);
+                self.end_wave(Some(over)).await?;
             }
         }
         Ok(())
     }
 
-    async fn end_wave(
-        &mut self,
+    fn completion(
+        &self,
         conversation_id: ConversationId,
         count: &WaveCount,
         duration: Option<Duration>,
-    ) -> Result<(), RunError> {
-        let shared = self.shared.clone();
-        let ended = WaveCompletion {
+    ) -> WaveCompletion {
+        WaveCompletion {
             conversation_id,
-            run_id: shared.run_id,
+            run_id: self.shared.run_id,
             processed_count: as_u32(count.processed),
             failed_count: as_u32(count.failed),
             duration,
-        };
-        self.telling(shared.patience.persist(|| shared.end_wave(&ended))).await
+        }
     }
 
-    /// Records that a wave begins. Where the conversation's events cannot be read, its waves are
-    /// not recorded: they tell of the work and are not needed for it.
-    async fn begin_wave(
-        &mut self,
-        conversation: ConversationId,
-        size: usize,
-    ) -> Result<(), RunError> {
+    /// Records that a wave is over, if one is; unless another process runs the workflow now.
+    async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
+        let Some(over) = over.filter(|_| self.lost.is_none()) else { return Ok(()) };
         let shared = self.shared.clone();
-        let beginning = shared.patience.persist(|| shared.begin_wave(conversation, size));
-        if let Some(unreadable) = self.telling(beginning).await? {
-            let what = format!("a record of the waves of conversation {conversation}");
-            self.goes_without(what, unreadable);
-        }
-        Ok(())
+        self.telling(shared.patience.persist(|| shared.end_wave(&over))).await
     }
 
     /// Asks for one call of a conversation's actor, which gets none any more once the run is asked to
     /// stop.
-    async fn claims_call(&mut self, conversation: ConversationId) -> Result<bool, RunError> {
+    async fn claims_call(
+        &mut self,
+        conversation: ConversationId,
+        record: &WaveRecord,
+    ) -> Result<bool, RunError> {
         let shared = self.shared.clone();
-        match self.telling(shared.claim_call(conversation)).await {
+        match self.telling(shared.claim_call(conversation, record)).await {
             Err(RunError::NotBegun) => Ok(false),
             claimed => claimed,
         }
     }
 
-    /// Makes all attempts of a wave, so many side by side as allowed.
-    async fn attempt_all(&mut self, wave: Wave) -> Result<WaveCount, RunError> {
+    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded.
+    /// If that fails, those that were begun are given up: nothing can be recorded of them.
+    async fn attempt_all(
+        &mut self,
+        wave: Wave,
+        record: &Arc<WaveRecord>,
+    ) -> Result<WaveCount, RunError> {
         let mut tasks = wave.tasks.into_iter();
-        let mut attempts = JoinSet::new();
+        let (mut attempts, mut beginning) = (JoinSet::new(), JoinSet::new());
+        let (shared, begun) = (self.shared.clone(), record.clone());
+        beginning.spawn(async move { begun.record(&shared).await });
         let mut count = WaveCount::default();
         let workflow = &self.shared.definition.workflow;
         let conversation = workflow.conversation(wave.conversation);
@@ -177,14 +237,27 @@ impl Run<'_> {
             while attempts.len() < self.shared.side_by_side(wave.conversation)
                 && self.goes_on()
                 && tasks.len() > 0
-                && self.claims_call(wave.conversation).await?
+                && self.claims_call(wave.conversation, record).await?
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
                 self.observer.attempt_begins(task.posting, limit);
-                attempts.spawn(take_step(shared, task));
+                attempts.spawn(take_step(shared, task, record.clone()));
             }
-            let Some(attempted) = self.telling(attempts.join_next()).await else { break };
+            let next = async {
+                tokio::select! {
+                    Some(begun) = beginning.join_next() => Next::Begun(begun),
+                    attempted = attempts.join_next() => Next::Attempted(attempted),
+                }
+            };
+            let attempted = match self.telling(next).await {
+                Next::Begun(begun) => {
+                    unless_failed(begun)?;
+                    continue;
+                }
+                Next::Attempted(None) => break,
+                Next::Attempted(Some(attempted)) => attempted,
+            };
             match self.taken(attempted).await {
                 // what is recorded late is in no wave's count
                 Ok(None) => {}
@@ -203,6 +276,13 @@ impl Run<'_> {
         }
         // what was not begun, because of an open breaker or a request to stop, stays open
         self.agenda.put_back(wave.conversation, tasks.collect());
+        while let Some(begun) = self.telling(beginning.join_next()).await {
+            unless_failed(begun)?;
+        }
+        if let Some(unreadable) = record.outcome().await? {
+            let what = format!("a record of the waves of conversation {}", wave.conversation);
+            self.goes_without(what, unreadable);
+        }
         Ok(count)
     }
 
@@ -262,60 +342,23 @@ impl Shared {
 
     /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
     /// through.
-    async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
+    async fn claim_call(
+        &self,
+        conversation: ConversationId,
+        record: &WaveRecord,
+    ) -> Result<bool, RunError> {
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
         match self.gate(conversation, self.clocks.timer.now()) {
             Gate::Wide => return Ok(true),
             Gate::Shut { .. } => return Ok(false),
             Gate::One => {}
         }
+        // the claim is an event of the wave
+        record.record(self).await?;
         let key = format!("{}/call/{}", self.run_id, self.environment.event_ids.next_id());
         let key = IdempotencyKey::new(&key).expect("two ids and a word are a key");
         let claim = || self.breakers.claim(actor, key.clone(), self.run_metadata());
         self.patience.persist(claim).await
-    }
-
-    /// The size of the run's wave at a conversation that is not over, if there is one.
-    async fn open_wave(&self, conversation: ConversationId) -> Result<Option<usize>, RunError> {
-        let waves = match self.conversations.load(&conversation).await {
-            // told when its next wave begins
-            Err(LoadError::Decode { .. }) => return Ok(None),
-            loaded => loaded.map_err(RunError::load)?.state,
-        };
-        let open = waves.open_wave(self.run_id);
-        Ok(open.map(|wave| wave.posting_count.unwrap_or(0) as usize))
-    }
-
-    /// Records that a wave begins, or answers why its conversation cannot be read.
-    async fn begin_wave(
-        &self,
-        conversation: ConversationId,
-        size: usize,
-    ) -> Result<Option<String>, RunError> {
-        let waves = self.conversations.by_id(&conversation);
-        let begun = waves.decide(|waves| waves.start_wave(conversation, self.run_id, as_u32(size)));
-        match begun.metadata(self.run_metadata()).await {
-            Err(CommandError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
-            begun => {
-                self.count(begun.map_err(RunError::record)?.events.len());
-                Ok(None)
-            }
-        }
-    }
-
-    /// Records that a wave is over.
-    async fn end_wave(&self, ended: &WaveCompletion) -> Result<(), RunError> {
-        let waves = self.conversations.by_id(&ended.conversation_id);
-        let ending = waves.decide(|waves| waves.complete_wave(ended));
-        match ending.metadata(self.run_metadata()).await {
-            // told when it began, or when the next one begins
-            Err(CommandError::Load(LoadError::Decode { .. })) => return Ok(()),
-            // somebody else ran the workflow while the lock was lost, and ended it
-            Err(CommandError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
-            ended => drop(ended.map_err(RunError::record)?),
-        }
-        self.count(1);
-        Ok(())
     }
 
     /// What events that concern no single posting carry in this run.
@@ -326,8 +369,4 @@ impl Shared {
         metadata.correlation_id = self.started_by.map(|event| event.to_string());
         metadata
     }
-}
-
-fn as_u32(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

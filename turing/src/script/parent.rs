@@ -94,6 +94,11 @@ pub(super) fn reap(mut supervisor: Child) -> io::Result<ExitStatus> {
     status
 }
 
+/// Runs a program that starts no other, without a supervisor, and blocks until it has ended.
+pub(crate) fn run_plainly(program: &mut Command) -> io::Result<ExitStatus> {
+    reap(start(program)?)
+}
+
 /// Reaps whoever has ended that a supervisor had left. While another is being started or reaped, that
 /// is for whoever comes next.
 pub(super) fn reap_left() {

@@ -40,6 +40,15 @@ impl PostgresUrl {
         configured(self.0.parse().expect("the address was read before"))
     }
 
+    /// The same database, with another schema.
+    pub(crate) fn in_schema(&self, schema: &Identifier) -> Self {
+        let (address, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let is_kept = |one: &&str| !one.is_empty() && !one.starts_with("schema=");
+        let schema = format!("schema={}", schema.as_str());
+        let parameters = parameters.split('&').filter(is_kept).chain([schema.as_str()]);
+        Self(format!("{address}?{}", parameters.collect::<Vec<_>>().join("&")))
+    }
+
     /// The address, with this in the place of a password; without one that is left out.
     pub(super) fn shown(&self, password: Option<&str>) -> String {
         let (address, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
@@ -295,6 +304,19 @@ mod tests {
         for (text, shown) in table {
             let Ok(url) = text.parse::<PostgresUrl>() else { continue };
             assert_eq!(format!("{url} {url:?}"), format!("{shown} {shown}"));
+        }
+    }
+
+    #[test]
+    fn another_schema_is_the_only_difference() {
+        let schema = "other".parse().unwrap();
+        for (text, expected) in [
+            ("postgres://u@h:5432/d", "postgres://u@h:5432/d?schema=other"),
+            ("postgres:///d?schema=jobs&user=u", "postgres:///d?user=u&schema=other"),
+        ] {
+            let other = text.parse::<PostgresUrl>().unwrap().in_schema(&schema);
+            assert_eq!(other.to_string(), expected);
+            assert_eq!(other.config().names().schema, schema);
         }
     }
 

@@ -7,6 +7,7 @@ mod support;
 mod account;
 mod adverts;
 mod backup;
+mod bench;
 mod breakers;
 mod campaign;
 mod check;

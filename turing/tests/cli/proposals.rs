@@ -159,6 +159,7 @@ fn only_one_place_writes_commands() {
     let words = [
         "actor",
         "backup",
+        "bench",
         "demo",
         "events",
         "migrate",

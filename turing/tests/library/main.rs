@@ -10,3 +10,5 @@ mod demo_actors;
 mod entering;
 mod held;
 mod llm;
+mod posting_data;
+mod waves;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use es_pgtest::{Server, TransactionPooler};
 use serde_json::json;
 
-use crate::database::{Database, turing};
+use crate::database::{Database, directly, turing};
 use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 /// Three postings through three conversations.
@@ -89,6 +89,22 @@ fn every_command_looks_at_the_same_truth() {
     let registered =
         database.texts("SELECT data->>'job_description' FROM postings ORDER BY posting_id");
     assert_eq!(registered, ["advert 1", "advert 2", "advert 3"]);
+}
+
+#[test]
+fn measuring_leaves_nothing_in_the_database() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let few = ["bench", "--postings", "2", "--sequence", "3", "--json"];
+    let measured = directly(&workspace, &database.url(), &few).expect_code(0).json();
+    assert_eq!(
+        (&measured["actors"][3]["steps"], &measured["sequence"]["steps"]),
+        (&json!(8), &json!(3))
+    );
+    assert!(measured["sequence"]["ratio"].as_f64().unwrap() > 0.0, "{measured}");
+    let schemas = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'";
+    assert_eq!(database.texts(schemas), ["public"]);
+    let tables = "SELECT count(*)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(database.number(tables), 0);
 }
 
 #[test]

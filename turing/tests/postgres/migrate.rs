@@ -75,6 +75,26 @@ fn the_printed_script_makes_the_same_database() {
 }
 
 #[test]
+fn the_states_of_postings_have_room_on_their_page_and_are_compressed_by_lz4_where_there_is_one() {
+    let database = Database::migrated();
+    let table = "'public.posting_state_projection'::regclass";
+    let options =
+        format!("SELECT array_to_string(reloptions, ',') FROM pg_class WHERE oid = {table}");
+    assert_eq!(database.texts(&options), ["fillfactor=50"]);
+    let has_lz4 = "SELECT count(*)::text FROM pg_settings
+        WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+    let compressed = format!(
+        "SELECT attname FROM pg_attribute
+         WHERE attrelid = {table} AND attcompression = 'l' ORDER BY attname"
+    );
+    let expected: &[&str] = match database.number(has_lz4) {
+        0 => &[],
+        _ => &["ended_runs", "execution_sequence", "outputs", "run"],
+    };
+    assert_eq!(database.texts(&compressed), expected);
+}
+
+#[test]
 fn the_printed_script_asks_no_right_to_make_schemas() {
     let (workspace, database) = (Workspace::new(), Database::new());
     let role = format!("plain_{}", database.test.name());

@@ -98,6 +98,28 @@ impl Workspace {
         workspace
     }
 
+    /// So many postings through so many conversations, one after the other, whose actor is one
+    /// script.
+    pub(crate) fn with_chain(postings: usize, steps: i32) -> Self {
+        let workspace = Self::new();
+        workspace.postings(postings);
+        workspace.script("step.sh", "echo ok");
+        let mut text = "[workflow]\nid = 3001\nname = \"chain\"\nentry = 1\n\
+                        [[actors]]\nid = 1\nname = \"step\"\ntype = \"script\"\n\
+                        command = [\"./step.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }\n"
+            .to_owned();
+        for id in 1..=steps {
+            let to = if id < steps { format!("to = {}\n", id + 1) } else { String::new() };
+            text += &format!(
+                "[[conversations]]\nid = {id}\nname = \"step {id}\"\nactor = 1\n\
+                 execution_order = {id}\ninput = \"{{posting_id}}\"\n\
+                 [[conversations.branches]]\n{to}"
+            );
+        }
+        workspace.file("workflow.toml", text);
+        workspace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -1,0 +1,1 @@
+INSERT INTO by_hand (data) VALUES (?1)

@@ -1,0 +1,178 @@
+//! What is recorded of waves: that one begins, beside its first attempts, and that one is over.
+
+use es_core::execution::LoadError;
+use es_core::{CommandError, transact};
+use tokio::sync::Mutex;
+use turing_domain::{ConversationId, ConversationRejection, WaveCompletion};
+
+use super::{RunError, Shared, told};
+
+/// The beginning of a wave, and the end of the one before it if that is not recorded yet.
+///
+/// It is recorded while the first attempts of the wave are made, and before the first of their
+/// results: in the log these stand behind it, as if everybody had waited.
+#[derive(Debug)]
+pub(super) struct WaveRecord {
+    over: Option<WaveCompletion>,
+    conversation: ConversationId,
+    size: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// With the reason if the events of the conversation cannot be read, and so have no record.
+    Recorded(Option<String>),
+    /// Whoever asked was told why.
+    Failed,
+}
+
+impl WaveRecord {
+    pub(super) fn new(
+        over: Option<WaveCompletion>,
+        conversation: ConversationId,
+        size: usize,
+    ) -> Self {
+        Self { over, conversation, size: as_u32(size), state: Mutex::new(State::Open) }
+    }
+
+    /// Records it if it is not, unless the run is asked to stop. Once that has failed there is no wave:
+    /// [`RunError::NotBegun`] for all others.
+    pub(super) async fn record(&self, shared: &Shared) -> Result<(), RunError> {
+        self.recorded(shared, false).await
+    }
+
+    /// The same for who has a result, which would be lost otherwise: whoever asks the run to stop.
+    pub(super) async fn record_for_result(&self, shared: &Shared) -> Result<(), RunError> {
+        self.recorded(shared, true).await
+    }
+
+    /// When nobody records it any more: why there is no record of it, if the events of the
+    /// conversation cannot be read.
+    pub(super) async fn outcome(&self) -> Result<Option<String>, RunError> {
+        match &*self.state.lock().await {
+            State::Recorded(unreadable) => Ok(unreadable.clone()),
+            State::Open | State::Failed => Err(RunError::NotBegun),
+        }
+    }
+
+    async fn recorded(&self, shared: &Shared, has_result: bool) -> Result<(), RunError> {
+        let mut state = self.state.lock().await;
+        match *state {
+            State::Recorded(_) => return Ok(()),
+            State::Failed => return Err(RunError::NotBegun),
+            State::Open => {}
+        }
+        let recording = || shared.record_wave(self);
+        let recorded = match has_result {
+            true => shared.patience.insist(recording).await,
+            false => shared.patience.persist(recording).await,
+        };
+        match recorded {
+            Ok(unreadable) => *state = State::Recorded(unreadable),
+            // who has a result tries again
+            Err(RunError::NotBegun) => return Err(RunError::NotBegun),
+            Err(error) => {
+                *state = State::Failed;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    async fn record_wave(&self, record: &WaveRecord) -> Result<Option<String>, RunError> {
+        let WaveRecord { conversation, size, .. } = *record;
+        if let Some(over) = &record.over {
+            if self.change_waves(over, conversation, size).await? {
+                return Ok(None);
+            }
+            self.end_wave(over).await?;
+        }
+        self.begin_wave(conversation, size).await
+    }
+
+    /// Records in one append that a wave is over and that one at another conversation begins. False if
+    /// that can only be done one after the other, because the events of one cannot be read, or because
+    /// somebody else ran the workflow meanwhile.
+    ///
+    /// What was recorded so is nothing when it is asked for again.
+    async fn change_waves(
+        &self,
+        over: &WaveCompletion,
+        next: ConversationId,
+        size: u32,
+    ) -> Result<bool, RunError> {
+        let members =
+            (self.conversations.by_id(&over.conversation_id), self.conversations.by_id(&next));
+        let change = transact(members, |(ending, beginning)| {
+            ending.record(ending.complete_wave(over)?);
+            beginning.record(beginning.start_wave(next, self.run_id, size));
+            Ok::<_, ConversationRejection>(())
+        });
+        match change.metadata(self.run_metadata()).await {
+            Err(CommandError::Load(LoadError::Decode { .. }) | CommandError::Rejected(_)) => {
+                Ok(false)
+            }
+            changed => {
+                let changed = changed.map_err(RunError::record)?;
+                let (ended, begun) = &changed.events;
+                self.count(ended.len() + begun.len());
+                Ok(true)
+            }
+        }
+    }
+
+    /// The size of the run's wave at a conversation that is not over, if there is one.
+    pub(super) async fn open_wave(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<usize>, RunError> {
+        let waves = match self.conversations.load(&conversation).await {
+            // told when its next wave begins
+            Err(LoadError::Decode { .. }) => return Ok(None),
+            loaded => loaded.map_err(RunError::load)?.state,
+        };
+        let open = waves.open_wave(self.run_id);
+        Ok(open.map(|wave| wave.posting_count.unwrap_or(0) as usize))
+    }
+
+    /// Records that a wave begins, or answers why its conversation cannot be read: waves tell of the
+    /// work and are not needed for it.
+    async fn begin_wave(
+        &self,
+        conversation: ConversationId,
+        size: u32,
+    ) -> Result<Option<String>, RunError> {
+        let waves = self.conversations.by_id(&conversation);
+        let begun = waves.decide(|waves| waves.start_wave(conversation, self.run_id, size));
+        match begun.metadata(self.run_metadata()).await {
+            Err(CommandError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
+            begun => {
+                self.count(begun.map_err(RunError::record)?.events.len());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Records that a wave is over.
+    pub(super) async fn end_wave(&self, ended: &WaveCompletion) -> Result<(), RunError> {
+        let waves = self.conversations.by_id(&ended.conversation_id);
+        let ending = waves.decide(|waves| waves.complete_wave(ended));
+        match ending.metadata(self.run_metadata()).await {
+            // told when it began, or when the next one begins
+            Err(CommandError::Load(LoadError::Decode { .. })) => return Ok(()),
+            // somebody else ran the workflow while the lock was lost, and ended it
+            Err(CommandError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
+            ended => drop(ended.map_err(RunError::record)?),
+        }
+        self.count(1);
+        Ok(())
+    }
+}
+
+pub(super) fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,146 @@
+//! When it is recorded that waves begin and end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::backend::{AppendError, AppendRequest, EventStore};
+use es_core::event::{EventStoreExt, ReadLog};
+use es_core::execution::{Appended, StoreError, StoreErrorKind};
+use es_core::layer::{Layered, StoreLayer};
+use es_memory::MemoryStore;
+use futures_util::TryStreamExt;
+use tokio::sync::watch;
+use turing::registry::MemoryRegistry;
+use turing::run::{RunError, RunOutcome};
+use turing::store::Store;
+
+use crate::support::Workspace;
+use crate::support::within::{Quiet, one_by_one};
+
+/// What becomes of the append by which a wave begins.
+enum Fate {
+    /// It is made once there is this file.
+    Waits(PathBuf),
+    /// It fails, for a reason that does not pass, once there is this file.
+    Fails(PathBuf),
+    /// It is made.
+    Made,
+}
+
+/// A store that counts appends to conversations.
+struct Watched {
+    inner: Arc<dyn EventStore>,
+    fate: Fate,
+    /// To one conversation, and to two.
+    appends: [AtomicUsize; 2],
+}
+
+async fn is_there(file: &std::path::Path) {
+    let waiting = async {
+        while !file.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    waited.expect("the first attempt begins while the wave is recorded");
+}
+
+#[async_trait]
+impl StoreLayer for Watched {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let streams = request.streams().iter();
+        let waves = streams.filter(|batch| batch.stream.aggregate_type() == "conversation").count();
+        if let Some(index) = waves.checked_sub(1) {
+            self.appends[index].fetch_add(1, Ordering::SeqCst);
+            match &self.fate {
+                Fate::Waits(file) => is_there(file).await,
+                Fate::Fails(file) => {
+                    is_there(file).await;
+                    return Err(StoreError::new(StoreErrorKind::Full, "the disk is full").into());
+                }
+                Fate::Made => {}
+            }
+        }
+        self.inner.append(request).await
+    }
+}
+
+/// Runs, or goes on; answers how that ended, and how many appends were made to conversations.
+async fn run(
+    workspace: &Workspace,
+    memory: &Arc<MemoryStore>,
+    fate: Fate,
+) -> (Result<RunOutcome, RunError>, [usize; 2]) {
+    let watched = Watched { inner: memory.clone(), fate, appends: Default::default() };
+    let watched = Arc::new(Layered(watched));
+    let events: Arc<dyn EventStore> = watched.clone();
+    let store = Store::new(events, Arc::new(MemoryRegistry::default()));
+    let (_stop, stopped) = watch::channel(false);
+    let ran = workspace.run_within(&store, one_by_one(), stopped, &mut Quiet).await;
+    let appends = watched.0.appends.each_ref().map(|count| count.load(Ordering::SeqCst));
+    (ran, appends)
+}
+
+/// What was recorded of waves and of attempts.
+async fn recorded(memory: &Arc<MemoryStore>) -> Vec<String> {
+    let log = memory.log(ReadLog::from_start()).try_collect::<Vec<_>>().await.unwrap();
+    let names = log.iter().map(|event| event.event_type.to_string());
+    names.filter(|name| name.starts_with("conversation_") || name.starts_with("script_")).collect()
+}
+
+/// A posting through two conversations, whose script makes a file as soon as it begins.
+fn chain_that_begins() -> (Workspace, PathBuf) {
+    let workspace = Workspace::with_chain(1, 2);
+    workspace.script("step.sh", ": > begun; echo ok");
+    let begun = workspace.path().join("begun");
+    (workspace, begun)
+}
+
+/// What is recorded of two waves with one attempt each.
+const TWO_WAVES: [&str; 6] = [
+    "conversation_started",
+    "script_execution_completed",
+    "conversation_completed",
+    "conversation_started",
+    "script_execution_completed",
+    "conversation_completed",
+];
+
+#[tokio::test]
+async fn attempts_begin_while_their_wave_is_recorded_and_results_stand_behind_it() {
+    let (workspace, begun) = chain_that_begins();
+    let memory = Arc::new(MemoryStore::new());
+    let (ran, _) = run(&workspace, &memory, Fate::Waits(begun)).await;
+    assert!(matches!(ran, Ok(RunOutcome::Finished(_))), "{ran:?}");
+    assert_eq!(recorded(&memory).await, TWO_WAVES);
+}
+
+#[tokio::test]
+async fn the_end_of_a_wave_and_the_beginning_of_the_next_are_one_append() {
+    let workspace = Workspace::with_chain(2, 4);
+    let (ran, appends) = run(&workspace, &Arc::new(MemoryStore::new()), Fate::Made).await;
+    assert!(matches!(ran, Ok(RunOutcome::Finished(_))), "{ran:?}");
+    // the first beginning and the last end, and what lies between four waves
+    assert_eq!(appends, [2, 3]);
+}
+
+#[tokio::test]
+async fn of_a_wave_that_cannot_be_recorded_no_result_is() {
+    let (workspace, begun) = chain_that_begins();
+    let memory = Arc::new(MemoryStore::new());
+    let (ran, _) = run(&workspace, &memory, Fate::Fails(begun)).await;
+    let error = ran.unwrap_err();
+    assert!(error.is_of_store(), "{error}");
+    assert_eq!(recorded(&memory).await, [""; 0]);
+    // the same call makes the attempt again, as it does with one that was in progress at a kill
+    let (ran, _) = run(&workspace, &memory, Fate::Made).await;
+    assert!(matches!(ran, Ok(RunOutcome::Finished(_))), "{ran:?}");
+    assert_eq!(recorded(&memory).await, TWO_WAVES);
+}
