@@ -2,6 +2,8 @@
 //!
 //! See `README.md` for how to run them and what they found.
 
+pub mod chart;
+pub mod cpu;
 pub mod harness;
 mod posting;
 pub mod rounds;
