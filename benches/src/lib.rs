@@ -13,7 +13,7 @@ mod workload;
 
 pub use posting::{Posting, PostingClosed, PostingEvent};
 pub use run::{
-    CALLERS, concurrently, criterion, is_measured, on_new_stores, runtime, sizes, timed,
+    CALLERS, Calls, concurrently, criterion, is_measured, on_new_stores, runtime, sizes, timed,
 };
 pub use stores::{Backend, Opened, filled, server};
 pub use workload::Workload;
