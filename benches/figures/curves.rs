@@ -173,12 +173,10 @@ async fn by_readers(postgres: &Postgres, plan: &Plan, curves: &mut Curves) -> Re
 }
 
 async fn by_stored(postgres: &Postgres, plan: &Plan, curves: &mut Curves) -> Result<(), Failure> {
-    let sizes = plan.along(&STORED);
+    let sizes = &plan.stored(&STORED)[..];
     let figures = &mut curves.figures;
     for size in sizes {
-        // a quick one has as many as tell that it works
-        let events = (*size).min(plan.many);
-        let stored = Stored::filled(postgres, "stored", events).await?.plan_anew().await?;
+        let stored = Stored::filled(postgres, "stored", *size).await?.plan_anew().await?;
         for _ in 0..plan.rounds {
             for call in Call::ALL {
                 stored.take(postgres, plan, figures, call, &at("stored", *size)).await?;
@@ -187,9 +185,9 @@ async fn by_stored(postgres: &Postgres, plan: &Plan, curves: &mut Curves) -> Res
         // each of them is of the whole log, so once tells enough
         let (store, all) = (&stored.opened.store, stored.events());
         for (name, way) in [("catch-up", Way::CatchUp), ("rebuild", Way::Rebuild(2))] {
-            let definition = Definition::of::<PostingEvents>;
-            let sample = reads::made(postgres, store, definition(), way, all).await?;
-            figures.take(&at(name, *size), async || Ok(sample.clone())).await?;
+            let definition = Definition::of::<PostingEvents>();
+            let sample = reads::made(postgres, store, definition, way, all).await?;
+            figures.keep(&at(name, *size), sample, 0);
         }
         let measure = async || follow::sample(&stored.url, all).await;
         figures.take(&at("follow", *size), measure).await?;

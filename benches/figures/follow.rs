@@ -57,7 +57,10 @@ pub(crate) async fn compare(
     plan: &Plan,
     figures: &mut Figures,
 ) -> Result<(), Failure> {
-    let of = [("a tenth followed", plan.followed / 10), ("all followed", plan.followed)];
+    let of = [
+        ("memory of following a tenth", plan.followed / 10),
+        ("memory of following all", plan.followed),
+    ];
     for (name, events) in of {
         let measure = async || {
             let url = postgres.with_store("bench").await?;

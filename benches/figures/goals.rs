@@ -5,6 +5,7 @@ use std::fmt::Write;
 use es_benches::rounds::median;
 
 use crate::samples::{Figures, Value, spread};
+use crate::{Failure, Plan};
 
 /// A ratio of two figures of the same round, or a figure by itself.
 struct Goal {
@@ -123,8 +124,8 @@ const GOALS: &[Goal] = &[
         1.1,
     ),
     Goal {
-        name: "peak memory of following all, MB",
-        ours: "all followed",
+        name: "memory of following all, MB",
+        ours: "memory of following all",
         other: None,
         value: Value::Peak,
         is_less_better: true,
@@ -162,13 +163,16 @@ impl Goal {
     }
 }
 
-/// The goals of which both sides were measured, as a table.
-pub(crate) fn table(figures: &Figures) -> String {
+/// The goals of which both sides were measured, as a table; of all parts no goal may lack.
+pub(crate) fn table(figures: &Figures, plan: &Plan) -> Result<String, Failure> {
     let mut table =
         String::from("| ratio | found | must | aim | reached |\n|---|---|---|---|---|\n");
     for goal in GOALS {
         let values = goal.values(figures);
         if values.is_empty() {
+            if plan.has_all() {
+                return Err(format!("nothing was measured for `{}`", goal.name).into());
+            }
             continue;
         }
         let sign = if goal.is_less_better { "<=" } else { ">=" };
@@ -182,5 +186,5 @@ pub(crate) fn table(figures: &Figures) -> String {
             goal.reached(median(&values)),
         );
     }
-    table
+    Ok(table)
 }

@@ -76,9 +76,14 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 
+    /// Whether all parts are.
+    pub(crate) fn has_all(&self) -> bool {
+        self.only.is_empty()
+    }
+
     /// Whether it is to be kept: it is of all parts, and of sizes that tell something.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.is_quick && self.only.is_empty()
+        !self.is_quick && self.has_all()
     }
 
     /// Whether a disturbed sample is taken again.
@@ -94,6 +99,14 @@ impl Plan {
     /// How many calls come before those that are measured.
     pub(crate) fn warm_up(&self, calls: u64) -> u64 {
         if self.is_quick { 2 } else { (calls / 10).clamp(10, 500) }
+    }
+
+    /// The sizes of stores, no larger than is wanted.
+    pub(crate) fn stored(&self, all: &[u64]) -> Vec<u64> {
+        if self.is_quick {
+            return vec![self.few, self.many];
+        }
+        all.iter().copied().filter(|size| *size <= self.many).collect()
     }
 
     /// Of the numbers that a curve has, those that are measured: if it is quick, the first two.

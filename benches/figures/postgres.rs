@@ -26,8 +26,9 @@ pub(crate) struct Postgres {
 
 /// The database that each measurement gets anew.
 const BENCH: &str = "bench";
-/// What a new database is made of.
+/// What a new database is made of: nothing, or a store without events.
 const EMPTY: &str = "template0";
+const EMPTY_STORE: &str = "empty_store";
 
 impl Postgres {
     pub(crate) async fn start() -> Result<Self, Failure> {
@@ -42,7 +43,11 @@ impl Postgres {
             .fetch_one(&mut administrator)
             .await?;
         let postmaster = u32::try_from(postmaster)?;
-        Ok(Self { server, administrator: Mutex::new(administrator), postmaster, version })
+        let administrator = Mutex::new(administrator);
+        let started = Self { server, administrator, postmaster, version };
+        let config: PostgresConfig = started.copy(EMPTY_STORE, EMPTY).await?.parse()?;
+        Box::pin(Migrations::of_store(config.names()).apply(&config)).await?;
+        Ok(started)
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
@@ -80,10 +85,7 @@ impl Postgres {
 
     /// A database of this name with an empty store.
     pub(crate) async fn with_store(&self, name: &str) -> Result<String, Failure> {
-        let url = self.copy(name, EMPTY).await?;
-        let config: PostgresConfig = url.parse()?;
-        Box::pin(Migrations::of_store(config.names()).apply(&config)).await?;
-        Ok(url)
+        self.copy(name, EMPTY_STORE).await
     }
 
     /// An empty store in a fresh database.

@@ -68,7 +68,7 @@ pub(crate) fn figures(postgres: &Postgres, plan: &Plan, figures: &Figures) -> Re
          nothing in it is written by hand.\n\n{}\n\n{}\n\n{LEGEND}\n\n## Ratios\n\n{}\n## Figures\n\n{}",
         circumstances(postgres, plan)?,
         sizes(plan),
-        goals::table(figures),
+        goals::table(figures, plan)?,
         figures.table(),
     );
     println!("{text}");

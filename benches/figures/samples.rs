@@ -14,7 +14,7 @@ const QUIET: f64 = 0.35;
 const TRIES: usize = 3;
 
 /// What one measurement found.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Sample {
     values: Vec<(Value, f64)>,
     /// How many cores others had meanwhile.
@@ -100,7 +100,7 @@ impl Figures {
         &mut self,
         name: &str,
         measure: impl AsyncFn() -> Result<Sample, Failure>,
-    ) -> Result<Sample, Failure> {
+    ) -> Result<(), Failure> {
         let mut repeated = 0;
         let sample = loop {
             let sample = Box::pin(measure()).await.map_err(|error| format!("{name}: {error}"))?;
@@ -110,6 +110,12 @@ impl Figures {
             repeated += 1;
             eprintln!("{name}: others had {:.2} cores; once more", sample.foreign);
         };
+        self.keep(name, sample, repeated);
+        Ok(())
+    }
+
+    /// Keeps a sample, before which others were disturbed.
+    pub(crate) fn keep(&mut self, name: &str, sample: Sample, repeated: usize) {
         eprintln!("{name}: {}", told(&sample));
         let number = self.figures.iter().position(|figure| figure.name == name);
         let number = number.unwrap_or_else(|| {
@@ -118,9 +124,8 @@ impl Figures {
             self.figures.len() - 1
         });
         let figure = &mut self.figures[number];
-        figure.samples.push(sample.clone());
+        figure.samples.push(sample);
         figure.repeated += repeated;
-        Ok(sample)
     }
 
     /// What was found of a figure, in the order of the rounds.
