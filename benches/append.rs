@@ -25,13 +25,13 @@ fn many_callers(criterion: &mut Criterion) {
         let inputs =
             (0..callers).map(|_| (0..count).map(|_| workload.anywhere(1)).collect()).collect();
         let store = opened.store.clone();
-        let took = concurrently(inputs, move |request| {
+        let calls = concurrently(inputs, move |request| {
             let store = store.clone();
             async move {
                 store.append(request).await.expect("nothing conflicts with Any");
             }
         });
-        took.await
+        calls.await.took
     });
 }
 

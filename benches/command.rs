@@ -35,11 +35,11 @@ fn many_callers(criterion: &mut Criterion) {
         let inputs = (0..callers)
             .map(|caller| (0..count).map(|n| input(&mut workload, caller, n)).collect())
             .collect();
-        let took = concurrently(inputs, move |input| {
+        let calls = concurrently(inputs, move |input| {
             let repository = repository.clone();
             async move { command(&repository, input).await }
         });
-        took.await
+        calls.await.took
     });
 }
 

@@ -2,6 +2,8 @@
 //!
 //! See `README.md` for how to run them and what they found.
 
+pub mod chart;
+pub mod cpu;
 pub mod harness;
 mod posting;
 pub mod rounds;
@@ -11,7 +13,7 @@ mod workload;
 
 pub use posting::{Posting, PostingClosed, PostingEvent};
 pub use run::{
-    CALLERS, concurrently, criterion, is_measured, on_new_stores, runtime, sizes, timed,
+    CALLERS, Calls, concurrently, criterion, is_measured, on_new_stores, runtime, sizes, timed,
 };
 pub use stores::{Backend, Opened, filled, server};
 pub use workload::Workload;

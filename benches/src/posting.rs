@@ -72,6 +72,18 @@ impl Posting {
         if self.is_terminal { Err(PostingClosed) } else { Ok(execution.clone()) }
     }
 
+    /// Decides that all of `executions` happen, unless the posting is terminal.
+    ///
+    /// # Errors
+    ///
+    /// [`PostingClosed`] if it is.
+    pub fn record_all(
+        &self,
+        executions: &[PostingEvent],
+    ) -> Result<Vec<PostingEvent>, PostingClosed> {
+        if self.is_terminal { Err(PostingClosed) } else { Ok(executions.to_vec()) }
+    }
+
     /// How many conversations have an output.
     pub fn conversations(&self) -> usize {
         self.outputs.len()

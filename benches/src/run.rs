@@ -95,9 +95,18 @@ pub async fn timed<I>(
     took
 }
 
+/// What calls took.
+#[derive(Debug)]
+pub struct Calls {
+    /// All together.
+    pub took: Duration,
+    /// Each of them, in no order.
+    pub each: Vec<Duration>,
+}
+
 /// How long it takes until tasks have made their calls: one task for each list of inputs, each
 /// making its calls one after another.
-pub async fn concurrently<I, C, F>(inputs: Vec<Vec<I>>, call: C) -> Duration
+pub async fn concurrently<I, C, F>(inputs: Vec<Vec<I>>, call: C) -> Calls
 where
     I: Send + 'static,
     C: Fn(I) -> F + Clone + Send + 'static,
@@ -109,19 +118,24 @@ where
         .map(|inputs| {
             let (start, call) = (start.clone(), call.clone());
             tokio::spawn(async move {
+                let mut each = Vec::with_capacity(inputs.len());
                 start.wait().await;
                 for input in inputs {
+                    let begun = Instant::now();
                     call(input).await;
+                    each.push(begun.elapsed());
                 }
+                each
             })
         })
         .collect();
     start.wait().await;
     let begun = Instant::now();
+    let mut lists = Vec::with_capacity(tasks.len());
     for task in tasks {
-        task.await.expect("no call panics");
+        lists.push(task.await.expect("no call panics"));
     }
-    begun.elapsed()
+    Calls { took: begun.elapsed(), each: lists.concat() }
 }
 
 #[cfg(test)]
@@ -145,7 +159,8 @@ mod tests {
             let seen = seen.clone();
             async move { seen.lock().unwrap().push(n) }
         };
-        concurrently(vec![vec![1, 2], vec![3], vec![]], call).await;
+        let calls = concurrently(vec![vec![1, 2], vec![3], vec![]], call).await;
+        assert_eq!(calls.each.len(), 3);
         let mut used = used.lock().unwrap().clone();
         used.sort_unstable();
         assert_eq!(used, [1, 2, 3]);

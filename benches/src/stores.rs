@@ -82,9 +82,10 @@ async fn on_postgres(database: TestDatabase, options: PgConnectOptions) -> Opene
     Opened::of(store.clone(), Kept::Postgres(store, database))
 }
 
-/// A server with every safety switched on, as production has it, and room for much.
+/// A server with every safety switched on, as production has it, and room for much. It also listens
+/// at a port of 127.0.0.1.
 pub fn server() -> Server {
-    Server::private(&[
+    Server::private_with_port(&[
         ("fsync", "on"),
         ("full_page_writes", "on"),
         ("synchronous_commit", "on"),

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-const CREATE_EVENTS: &str = include_str!("sql/create_events.sql");
-const INSERT_EVENT: &str = include_str!("sql/insert_event.sql");
-const READ_STREAM: &str = include_str!("sql/read_stream.sql");
-const BEGIN: &str = include_str!("sql/begin.sql");
-const COMMIT: &str = include_str!("sql/commit.sql");
+const CREATE_EVENTS: &str = include_str!("sql/sqlite_create_events.sql");
+const INSERT_EVENT: &str = include_str!("sql/sqlite_insert_event.sql");
+const READ_STREAM: &str = include_str!("sql/sqlite_read_stream.sql");
+const BEGIN: &str = include_str!("sql/sqlite_begin.sql");
+const COMMIT: &str = include_str!("sql/sqlite_commit.sql");
 
 /// One connection with the settings of es-sqlite's.
 pub(crate) struct Bare {

@@ -1,3 +1,3 @@
 SELECT position, event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata, created_at
-FROM public.execution_events
+FROM execution_events
 ORDER BY position
