@@ -52,7 +52,7 @@ async fn an_applications_rows_and_events_are_written_together_or_not_at_all() {
 async fn appends_that_are_written_together_have_answers_of_their_own() {
     for ids in [IdType::Text, IdType::Int] {
         let database = database(ids).await;
-        let config = PostgresConfig::new(database.options()).writers(1);
+        let config = PostgresConfig::new(database.options()).layout(layout(ids)).writers(1);
         let store = PostgresStore::open(config).await.unwrap();
         let stream = |number: u32| -> StreamId { format!("account/{number}").parse().unwrap() };
         let append = |number, expected, events| AppendRequest::to(stream(number), expected, events);
