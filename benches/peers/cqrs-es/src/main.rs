@@ -123,7 +123,8 @@ impl Peer for CqrsEs {
 
     async fn open(url: &str, seen: Option<Seen>) -> Result<Self, Failure> {
         // what its `default_postgress_pool` sets, and connections made before the clock starts
-        let pool = PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
         let told = seen.map(|seen| Box::new(Told(seen)) as Box<dyn Query<PostingAggregate>>);
         let repository = PostgresEventRepository::new(pool.clone());
         Ok(Self {

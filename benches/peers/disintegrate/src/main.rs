@@ -97,7 +97,9 @@ fn is_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
             return true;
         }
         let database = match error.downcast_ref() {
-            Some(disintegrate_postgres::Error::Database(sqlx::Error::Database(error))) => error.code(),
+            Some(disintegrate_postgres::Error::Database(sqlx::Error::Database(error))) => {
+                error.code()
+            }
             _ => None,
         };
         if database.as_deref() == Some("40001") {
@@ -126,7 +128,10 @@ impl EventListener<PgEventId, PostingEvent> for Told {
         &self.query
     }
 
-    async fn handle(&self, event: PersistedEvent<PgEventId, PostingEvent>) -> Result<(), Infallible> {
+    async fn handle(
+        &self,
+        event: PersistedEvent<PgEventId, PostingEvent>,
+    ) -> Result<(), Infallible> {
         let PostingEvent::ScriptExecutionCompleted { execution, .. } = event.into_inner();
         // nobody listens any more when the run is over
         let _ = self.seen.send(execution);
@@ -154,7 +159,8 @@ impl Peer for Disintegrate {
     }
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
-        let pool = PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
         let store = EventStore::new_uninitialized(pool, Serde::default());
         Ok(Self {
             decisions: decision_maker(store.clone(), NoSnapshot),

@@ -4,7 +4,7 @@ mod entity;
 
 use std::process::ExitCode;
 
-use es_entity::{Fail, TransientKind};
+use es_entity::{Fail, Fault, TransientKind};
 use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Seen};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -29,7 +29,8 @@ impl Peer for EsEntity {
     }
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
-        let pool = PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
         Ok(Self(Postings::new(pool)))
     }
 
@@ -50,7 +51,7 @@ impl Peer for EsEntity {
         posting.record(executions)?;
         match self.0.update(&mut posting).await {
             Ok(_) => Ok(Outcome::Stored),
-            Err(error) if error.transient_kind() == Some(TransientKind::OptimisticConflict) => {
+            Err(Fault::Transient(error)) if error.kind() == TransientKind::OptimisticConflict => {
                 Ok(Outcome::Conflict)
             }
             Err(error) => Err(error.into()),

@@ -83,7 +83,8 @@ impl Peer for Esrs {
     }
 
     async fn open(url: &str, seen: Option<Seen>) -> Result<Self, Failure> {
-        let pool = PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(10).min_connections(10).connect(url).await?;
         let mut builder = PgStoreBuilder::<PostingAggregate>::new(pool)
             .with_event_id_format(UuidFormat::V7)
             .without_running_migrations();

@@ -134,7 +134,10 @@ impl Peer for Eventsourced {
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
         let entity = self.spawn(aggregate).await?;
-        entity.handle_command(Count).await?.map_err(|PostingClosed| "the posting is terminal".into())
+        entity
+            .handle_command(Count)
+            .await?
+            .map_err(|PostingClosed| "the posting is terminal".into())
     }
 
     fn forget(&self, aggregate: u64) {

@@ -9,8 +9,8 @@ use crate::Failure;
 pub(crate) enum Figure {
     /// Whole commands of so many callers, each on aggregates of its own.
     Command { callers: u64, seconds: Duration },
-    /// Commands with so many events each, by one caller.
-    Batch { events: u64, seconds: Duration },
+    /// Commands with so many events each, every one on a new aggregate.
+    Batch { events: u64, callers: u64, seconds: Duration },
     /// Loads of an aggregate with so many events, by one caller.
     Load { events: u64, seconds: Duration },
     /// Two callers at one aggregate.
@@ -20,8 +20,8 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    /// `command CALLERS SECONDS`, `batch EVENTS SECONDS`, `load EVENTS SECONDS`, `conflicts SECONDS`
-    /// or `loss SECONDS`.
+    /// `command CALLERS SECONDS`, `batch EVENTS CALLERS SECONDS`, `load EVENTS SECONDS`,
+    /// `conflicts SECONDS` or `loss SECONDS`.
     pub(crate) fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let words: Vec<String> = arguments.collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -29,8 +29,9 @@ impl Figure {
             ["command", callers, time] => {
                 Self::Command { callers: number(callers)?, seconds: seconds(time)? }
             }
-            ["batch", events, time] => {
-                Self::Batch { events: number(events)?, seconds: seconds(time)? }
+            ["batch", events, callers, time] => {
+                let (events, callers) = (number(events)?, number(callers)?);
+                Self::Batch { events, callers, seconds: seconds(time)? }
             }
             ["load", events, time] => {
                 Self::Load { events: number(events)?, seconds: seconds(time)? }

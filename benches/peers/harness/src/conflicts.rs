@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Execution, Failure, Outcome, Peer};
+use crate::posting::Source;
+use crate::{Failure, Outcome, Peer};
 
 /// The one aggregate.
 const AGGREGATE: u64 = 7;
@@ -21,10 +22,10 @@ struct Told {
 
 async fn caller<P: Peer>(peer: Arc<P>, seed: u64, until: Instant) -> Told {
     let mut told = Told::default();
-    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut source = Source::seeded(seed);
     let mut number = 0;
     while Instant::now() < until {
-        let execution = Execution::new(&mut chance, AGGREGATE, number);
+        let execution = source.execution(AGGREGATE, number);
         number += 1;
         match peer.command(AGGREGATE, vec![execution]).await {
             Ok(Outcome::Stored) => told.stored += 1,
@@ -43,8 +44,7 @@ async fn caller<P: Peer>(peer: Arc<P>, seed: u64, until: Instant) -> Told {
 pub(crate) async fn contend<P: Peer>(url: &str, time: Duration) -> Result<Value, Failure> {
     let first = Arc::new(P::open(url, None).await?);
     let second = Arc::new(P::open(url, None).await?);
-    let execution = Execution::new(&mut fastrand::Rng::with_seed(0), AGGREGATE, 0);
-    first.command(AGGREGATE, vec![execution]).await?;
+    first.command(AGGREGATE, Source::seeded(0).executions(AGGREGATE, 0, 1)).await?;
     let until = Instant::now() + time;
     let callers = [tokio::spawn(caller(first, 1, until)), tokio::spawn(caller(second, 2, until))];
     let mut all = Told { stored: 1, ..Told::default() };

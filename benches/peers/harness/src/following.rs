@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
+use crate::posting::Source;
 use crate::{Execution, Failure, Follows, Outcome, Peer};
 
 /// Who writes.
@@ -48,10 +49,10 @@ impl Follower {
 /// Writes until `until`; answers what was acknowledged.
 async fn writer<P: Peer>(peer: Arc<P>, first: u64, until: Instant) -> Result<Vec<Id>, Failure> {
     let (mut acknowledged, mut aggregate) = (Vec::new(), first);
-    let mut chance = fastrand::Rng::with_seed(first);
+    let mut source = Source::seeded(first);
     while Instant::now() < until {
         for number in 0..EVENTS {
-            let execution = Execution::new(&mut chance, aggregate, number);
+            let execution = source.execution(aggregate, number);
             let id = (execution.actor_id, number);
             while peer.command(aggregate, vec![execution.clone()]).await? == Outcome::Conflict {}
             acknowledged.push(id);

@@ -21,6 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use posting::{Execution, Posting};
 
 use crate::arguments::Figure;
+use crate::speed::Shape;
 
 /// Whatever went wrong; the peer's own error inside.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -83,8 +84,12 @@ fn measured<P: Peer>(url: &str, figure: &Figure) -> Result<Value, Failure> {
     runtime.block_on(async {
         P::prepare(url).await?;
         match *figure {
-            Figure::Command { callers, seconds } => speed::command::<P>(url, callers, seconds).await,
-            Figure::Batch { events, seconds } => speed::batch::<P>(url, events, seconds).await,
+            Figure::Command { callers, seconds } => {
+                speed::commands::<P>(url, Shape::SINGLE, callers, seconds).await
+            }
+            Figure::Batch { events, callers, seconds } => {
+                speed::commands::<P>(url, Shape::batch(events), callers, seconds).await
+            }
             Figure::Load { events, seconds } => speed::load::<P>(url, events, seconds).await,
             Figure::Conflicts { seconds } => conflicts::contend::<P>(url, seconds).await,
             Figure::Loss { seconds } => following::storm::<P>(url, seconds).await,

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::posting::Source;
 use crate::{Execution, Failure, Outcome, Peer, cpu};
 
-/// Events that an aggregate gets before its caller goes on to the next.
-const EVENTS: u64 = 10;
 /// How much of the measured time is spent before it, for connections and plans.
 const WARM_UP: f64 = 0.2;
 /// Events of one command while an aggregate is made that is loaded.
@@ -46,24 +45,42 @@ fn shown(mut calls: Calls, events: u64, took: Duration, cpu: u64) -> Result<Valu
     }))
 }
 
-/// One caller's commands until `until`, on aggregates that only it has: ten to each.
+/// What callers do with an aggregate before they go on to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    commands: u64,
+    /// Of one command.
+    events: u64,
+}
+
+impl Shape {
+    /// Ten commands of one event.
+    pub(crate) const SINGLE: Self = Self { commands: 10, events: 1 };
+
+    /// One command of several events.
+    pub(crate) const fn batch(events: u64) -> Self {
+        Self { commands: 1, events }
+    }
+}
+
+/// One caller's commands until `until`, on aggregates that only it has.
 async fn caller<P: Peer>(
     peer: Arc<P>,
+    shape: Shape,
     first: u64,
     step: u64,
     until: Instant,
 ) -> Result<(Calls, u64), Failure> {
     let (mut calls, mut aggregate) = (Calls::default(), first);
-    let mut chance = fastrand::Rng::with_seed(first);
+    let mut source = Source::seeded(first);
     while Instant::now() < until {
-        for number in 0..EVENTS {
-            let execution = Execution::new(&mut chance, aggregate, number);
+        for command in 0..shape.commands {
+            let executions = source.executions(aggregate, command * shape.events, shape.events);
             let begun = Instant::now();
             if begun >= until {
                 break;
             }
-            // nobody else has the aggregate, so a conflict is the peer's own making: work, but no result
-            while peer.command(aggregate, vec![execution.clone()]).await? == Outcome::Conflict {}
+            insist(&*peer, aggregate, &executions).await?;
             calls.add(begun.elapsed());
         }
         peer.forget(aggregate);
@@ -72,9 +89,21 @@ async fn caller<P: Peer>(
     Ok((calls, aggregate))
 }
 
+/// Sends a command until it is stored. Nobody else has the aggregate, so a conflict is the peer's own
+/// making, and counts as its work.
+async fn insist<P: Peer>(
+    peer: &P,
+    aggregate: u64,
+    executions: &[Execution],
+) -> Result<(), Failure> {
+    while peer.command(aggregate, executions.to_vec()).await? == Outcome::Conflict {}
+    Ok(())
+}
+
 /// All callers at once; answers their calls, the time that they took, and the next free aggregate.
 async fn callers<P: Peer>(
     peer: &Arc<P>,
+    shape: Shape,
     count: u64,
     first: u64,
     time: Duration,
@@ -82,7 +111,7 @@ async fn callers<P: Peer>(
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for number in 0..count {
-        tasks.spawn(caller(peer.clone(), first + number, count, begun + time));
+        tasks.spawn(caller(peer.clone(), shape, first + number, count, begun + time));
     }
     let (mut all, mut next) = (Calls::default(), first);
     while let Some(done) = tasks.join_next().await {
@@ -93,60 +122,31 @@ async fn callers<P: Peer>(
     Ok((all, begun.elapsed(), next))
 }
 
-pub(crate) async fn command<P: Peer>(
+pub(crate) async fn commands<P: Peer>(
     url: &str,
+    shape: Shape,
     count: u64,
     time: Duration,
 ) -> Result<Value, Failure> {
     let peer = Arc::new(P::open(url, None).await?);
-    let (_, _, next) = callers(&peer, count, 0, time.mul_f64(WARM_UP)).await?;
+    let (_, _, next) = callers(&peer, shape, count, 0, time.mul_f64(WARM_UP)).await?;
     let before = cpu::micros()?;
-    let (calls, took, _) = callers(&peer, count, next, time).await?;
-    let events = calls.micros.len() as u64;
+    let (calls, took, _) = callers(&peer, shape, count, next, time).await?;
+    let events = calls.micros.len() as u64 * shape.events;
     shown(calls, events, took, cpu::micros()? - before)
 }
 
 /// Puts the first `events` events into an aggregate, at most so many at once.
 async fn fill<P: Peer>(peer: &P, aggregate: u64, events: u64, at_once: u64) -> Result<(), Failure> {
-    let mut chance = fastrand::Rng::with_seed(aggregate);
+    let mut source = Source::seeded(aggregate);
     let mut begin = 0;
     while begin < events {
-        let end = events.min(begin + at_once);
-        let executions: Vec<_> =
-            (begin..end).map(|number| Execution::new(&mut chance, aggregate, number)).collect();
-        while peer.command(aggregate, executions.clone()).await? == Outcome::Conflict {}
-        begin = end;
+        let count = at_once.min(events - begin);
+        insist(peer, aggregate, &source.executions(aggregate, begin, count)).await?;
+        begin += count;
     }
     peer.forget(aggregate);
     Ok(())
-}
-
-pub(crate) async fn batch<P: Peer>(
-    url: &str,
-    events: u64,
-    time: Duration,
-) -> Result<Value, Failure> {
-    let peer = P::open(url, None).await?;
-    let (mut calls, mut aggregate, mut before) = (Calls::default(), 0, 0);
-    let mut begun = Instant::now();
-    let mut until = begun + time.mul_f64(WARM_UP);
-    for is_measured in [false, true] {
-        while Instant::now() < until {
-            let call = Instant::now();
-            fill(&peer, aggregate, events, events).await?;
-            aggregate += 1;
-            if is_measured {
-                calls.add(call.elapsed());
-            }
-        }
-        if !is_measured {
-            before = cpu::micros()?;
-            begun = Instant::now();
-            until = begun + time;
-        }
-    }
-    let events = calls.micros.len() as u64 * events;
-    shown(calls, events, begun.elapsed(), cpu::micros()? - before)
 }
 
 pub(crate) async fn load<P: Peer>(
@@ -157,8 +157,8 @@ pub(crate) async fn load<P: Peer>(
     // in the middle of others, as in life
     const AGGREGATE: u64 = 50;
     let peer = P::open(url, None).await?;
-    for aggregate in 0..2 * AGGREGATE {
-        fill(&peer, aggregate, if aggregate == AGGREGATE { 0 } else { EVENTS }, 1).await?;
+    for aggregate in (0..2 * AGGREGATE).filter(|aggregate| *aggregate != AGGREGATE) {
+        fill(&peer, aggregate, Shape::SINGLE.commands, 1).await?;
     }
     // a peer that takes one event a command gets them so
     if fill(&peer, AGGREGATE, events, AT_ONCE).await.is_err() {

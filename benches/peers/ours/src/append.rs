@@ -33,7 +33,7 @@ impl Peer for Append {
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
         let store = peer_ours::open(url).await?;
-        Ok(Self { repository: Repository::new(&store), store })
+        Ok(Self { repository: Repository::new(store.clone()), store })
     }
 
     async fn command(

@@ -22,7 +22,7 @@ impl Peer for Cached {
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
         let store = peer_ours::open(url).await?;
-        Ok(Self { repository: Repository::new(&store).with_cache(AGGREGATES), store })
+        Ok(Self { repository: Repository::new(store.clone()).with_cache(AGGREGATES), store })
     }
 
     async fn command(

@@ -19,7 +19,7 @@ impl Peer for Command {
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
         let store = peer_ours::open(url).await?;
-        Ok(Self { repository: Repository::new(&store), store })
+        Ok(Self { repository: Repository::new(store.clone()), store })
     }
 
     async fn command(

@@ -76,5 +76,11 @@ pub fn metadata(execution: &Execution) -> Result<Metadata, Failure> {
 /// The event of an execution.
 pub fn event(execution: Execution) -> PostingEvent {
     let Execution { output, status, conversation_id, actor_id, duration_ms, .. } = execution;
-    PostingEvent::ScriptExecutionCompleted { output, status, conversation_id, actor_id, duration_ms }
+    PostingEvent::ScriptExecutionCompleted {
+        output,
+        status,
+        conversation_id,
+        actor_id,
+        duration_ms,
+    }
 }
