@@ -41,7 +41,7 @@ impl Posting {
         Ok(())
     }
 
-    pub(crate) fn events(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.state.events
     }
 }
@@ -53,7 +53,9 @@ impl TryFromEvents<PostingEvent> for Posting {
             let PostingEvent::ScriptExecutionCompleted { execution } = event;
             state.evolve(execution.conversation_id, &execution.output);
         }
-        Posting::hydrator().id(*events.id()).state(state).build(events)
+        let mut hydrator = Posting::hydrator();
+        hydrator.id(*events.id()).state(state);
+        hydrator.build(events)
     }
 }
 

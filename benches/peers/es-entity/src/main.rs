@@ -51,7 +51,7 @@ impl Peer for EsEntity {
         posting.record(executions)?;
         match self.0.update(&mut posting).await {
             Ok(_) => Ok(Outcome::Stored),
-            Err(Fault::Transient(error)) if error.kind() == TransientKind::OptimisticConflict => {
+            Err(Fault::Transient(error)) if error.kind == TransientKind::OptimisticConflict => {
                 Ok(Outcome::Conflict)
             }
             Err(error) => Err(error.into()),
@@ -60,7 +60,7 @@ impl Peer for EsEntity {
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
         let found = self.0.maybe_find_by_id(id(aggregate)).await?;
-        Ok(found.map_or(0, |posting| posting.events()))
+        Ok(found.map_or(0, |posting| posting.count()))
     }
 
     async fn follow(&self, _: Seen) -> Result<(), Failure> {

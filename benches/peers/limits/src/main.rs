@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Seen};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection, PgPool, Row};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -39,9 +39,9 @@ impl Peer for Limits {
     const FOLLOWS: Follows = Follows::Nothing;
 
     async fn prepare(url: &str) -> Result<(), Failure> {
-        let mut connection = PgConnection::connect(url).await?;
-        sqlx::raw_sql(include_str!("../sql/create_events.sql")).execute(&mut connection).await?;
-        Ok(connection.close().await?)
+        let pool = PgPool::connect(url).await?;
+        sqlx::raw_sql(include_str!("../sql/create_events.sql")).execute(&pool).await?;
+        Ok(())
     }
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {

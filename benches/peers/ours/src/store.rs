@@ -16,7 +16,8 @@ use crate::{PostingAggregate, PostingEvent, event, metadata};
 /// When the server refuses one.
 pub async fn prepare(url: &str) -> Result<(), Failure> {
     let config: PostgresConfig = url.parse()?;
-    Ok(Migrations::of_store(config.names()).apply(&config).await?)
+    Migrations::of_store(config.names()).apply(&config).await?;
+    Ok(())
 }
 
 /// Opens the store as its documentation does.
