@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::PersistedEventStore;
 use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, EventStore, Query};
-use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Ready, Seen};
 use postgres_es::{PostgresCqrs, PostgresEventRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -151,7 +151,7 @@ impl Peer for CqrsEs {
         Ok(loaded.aggregate.0.events)
     }
 
-    async fn follow(&self, _: Seen) -> Result<(), Failure> {
+    async fn follow(&self, _: Seen, _: Ready) -> Result<(), Failure> {
         Err("its queries are called by the writer".into())
     }
 }

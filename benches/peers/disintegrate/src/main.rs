@@ -14,7 +14,7 @@ use disintegrate_postgres::{
     Migrator, PgDecisionMaker, PgEventId, PgEventListener, PgEventListenerConfig, PgEventStore,
     decision_maker,
 };
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -186,7 +186,9 @@ impl Peer for Disintegrate {
         Ok(loaded.state().posting.events)
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        // it reads the log from its start, so nothing is too early
+        let _ = ready.send(());
         let config = PgEventListenerConfig::poller(Duration::from_millis(50)).with_notifier();
         let told = Told { query: query!(PostingEvent), seen };
         // it makes its trigger now, which the other figures do without

@@ -5,7 +5,7 @@ mod entity;
 use std::process::ExitCode;
 
 use es_entity::{Fail, Fault, TransientKind};
-use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Seen};
+use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Ready, Seen};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
@@ -63,7 +63,7 @@ impl Peer for EsEntity {
         Ok(found.map_or(0, |posting| posting.count()))
     }
 
-    async fn follow(&self, _: Seen) -> Result<(), Failure> {
+    async fn follow(&self, _: Seen, _: Ready) -> Result<(), Failure> {
         Err("it has no log to follow".into())
     }
 }

@@ -7,7 +7,7 @@ use esrs::manager::AggregateManager;
 use esrs::store::StoreEvent;
 use esrs::store::postgres::{PgStore, PgStoreBuilder, PgStoreError, UuidFormat};
 use esrs::{Aggregate, AggregateState};
-use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Ready, Seen};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -114,7 +114,7 @@ impl Peer for Esrs {
         Ok(state.map_or(0, |state| state.inner().events))
     }
 
-    async fn follow(&self, _: Seen) -> Result<(), Failure> {
+    async fn follow(&self, _: Seen, _: Ready) -> Result<(), Failure> {
         Err("its handlers are called by the writer".into())
     }
 }

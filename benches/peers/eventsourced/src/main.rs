@@ -12,7 +12,7 @@ use eventsourced::snapshot_store::noop::NoopSnapshotStore;
 use eventsourced::{Command, CommandEffect, EntityRef, EventSourced, EventSourcedExt};
 use eventsourced_postgres::{PostgresEventLog, PostgresEventLogConfig};
 use futures_util::{TryStreamExt, pin_mut};
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
@@ -145,7 +145,9 @@ impl Peer for Eventsourced {
         entities.remove(&aggregate);
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        // it reads the log from its start, so nothing is too early
+        let _ = ready.send(());
         let events =
             self.log.events_by_type(Entity::TYPE_NAME, NonZeroU64::MIN, from_bytes::<Execution>);
         let events = events.await?;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use eventually::aggregate::{Aggregate, AggregateRootBuilder};
 use eventually::repository::{Error as RepositoryError, Repository};
 use eventually::subscription::EventSubscriber as _;
-use eventually_postgres::{Error as StoreError, EventStore, EventStoreBuilder, EventSubscriber};
+use eventually_postgres::store::Error as StoreError;
+use eventually_postgres::{EventStore, EventStoreBuilder, EventSubscriber};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
 use tokio_compat_02::FutureExt;
 use tokio_postgres::NoTls;
 
@@ -112,10 +113,12 @@ impl Peer for Eventually {
         Ok(self.postings.get(aggregate.to_string()).await?.state().events)
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
         let subscriber = EventSubscriber::<String, Execution>::new(&self.url, TYPE_NAME);
         let subscriber = subscriber.compat().await?;
         let mut events = subscriber.subscribe_all().await?;
+        // nobody waits any more when the run is over
+        let _ = ready.send(());
         while let Some(event) = events.try_next().await? {
             if seen.send(event.take()).is_err() {
                 break;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
@@ -90,9 +91,12 @@ pub(crate) async fn storm<P: Peer>(url: &str, time: Duration) -> Result<Value, F
     };
     let peer = Arc::new(P::open(url, handler).await?);
     let following = P::open(url, None).await?;
+    let (ready, is_ready) = oneshot::channel();
     let follows = tokio::spawn(async move {
-        if P::FOLLOWS == Follows::Log { following.follow(sender).await } else { Ok(()) }
+        if P::FOLLOWS == Follows::Log { following.follow(sender, ready).await } else { Ok(()) }
     });
+    // a handler has nothing to get ready, and a follower that fails is told of below
+    let _ = is_ready.await;
     let until = Instant::now() + time;
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {

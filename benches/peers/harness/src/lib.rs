@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 pub use posting::{Execution, Posting};
 
@@ -37,6 +38,9 @@ pub enum Outcome {
 
 /// Who is told of each event that a follower sees, in the order in which it sees them.
 pub type Seen = UnboundedSender<Execution>;
+
+/// Who is told that a follower misses nothing from now on.
+pub type Ready = oneshot::Sender<()>;
 
 /// A peer in the form in which it is measured. Aggregates have numbers; it makes its ids of them.
 pub trait Peer: Sized + Send + Sync + 'static {
@@ -59,9 +63,9 @@ pub trait Peer: Sized + Send + Sync + 'static {
     /// Forgets what it keeps of the aggregate in memory, if anything; nobody needs it any more.
     fn forget(&self, _aggregate: u64) {}
 
-    /// Sees every event that is stored from now on, until it is dropped. Not called, if
-    /// [`FOLLOWS`](Self::FOLLOWS) says that the peer does it within the writers' process.
-    fn follow(&self, seen: Seen) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Sees every event that is stored after it has said that it is ready, until it is dropped. Called
+    /// where [`FOLLOWS`](Self::FOLLOWS) is [`Follows::Log`].
+    fn follow(&self, seen: Seen, ready: Ready) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// How it follows.
     const FOLLOWS: Follows = Follows::Log;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use futures_util::TryStreamExt;
-use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Ready, Seen};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, PgPool, Row};
@@ -96,7 +96,7 @@ impl Peer for Limits {
         Ok(posting.events)
     }
 
-    async fn follow(&self, _: Seen) -> Result<(), Failure> {
+    async fn follow(&self, _: Seen, _: Ready) -> Result<(), Failure> {
         Err("it has no log to follow".into())
     }
 }

@@ -8,7 +8,7 @@ use es_core::execution::{StreamVersion, stream_of};
 use es_core::{Event, ExpectedVersion, Repository};
 use es_postgres::PostgresStore;
 use peer_ours::{PostingAggregate, event, metadata};
-use peers_harness::{Execution, Failure, Outcome, Peer, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Ready, Seen};
 use uuid::Uuid;
 
 struct Append {
@@ -57,8 +57,8 @@ impl Peer for Append {
         peer_ours::load(&self.repository, aggregate).await
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
-        peer_ours::follow(&self.store, seen).await
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        peer_ours::follow(&self.store, seen, ready).await
     }
 }
 

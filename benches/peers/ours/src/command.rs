@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use es_core::Repository;
 use es_postgres::PostgresStore;
 use peer_ours::PostingAggregate;
-use peers_harness::{Execution, Failure, Outcome, Peer, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Ready, Seen};
 
 struct Command {
     store: PostgresStore,
@@ -34,8 +34,8 @@ impl Peer for Command {
         peer_ours::load(&self.repository, aggregate).await
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
-        peer_ours::follow(&self.store, seen).await
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        peer_ours::follow(&self.store, seen, ready).await
     }
 }
 

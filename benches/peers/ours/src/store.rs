@@ -5,7 +5,7 @@ use es_core::execution::Retry;
 use es_core::{ErrorKind, Repository};
 use es_postgres::{Migrations, PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
-use peers_harness::{Execution, Failure, Outcome, Seen};
+use peers_harness::{Execution, Failure, Outcome, Ready, Seen};
 
 use crate::{PostingAggregate, PostingEvent, event, metadata};
 
@@ -67,7 +67,9 @@ pub async fn load(
 /// # Errors
 ///
 /// When it cannot be read.
-pub async fn follow(store: &PostgresStore, seen: Seen) -> Result<(), Failure> {
+pub async fn follow(store: &PostgresStore, seen: Seen, ready: Ready) -> Result<(), Failure> {
+    // it reads the log from its start, so nothing is too early
+    let _ = ready.send(());
     let mut tail = store.tail(ReadLog::from_start());
     while let Some(recorded) = tail.try_next().await? {
         for event in recorded.decode::<PostingEvent>()? {

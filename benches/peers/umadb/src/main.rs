@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Seen};
+use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
 use umadb_client::{AsyncUmaDbClient, UmaDbClient};
 use umadb_dcb::{
     DcbAppendCondition, DcbError, DcbEvent, DcbEventStoreAsync, DcbQuery, DcbQueryItem,
@@ -92,7 +92,9 @@ impl Peer for UmaDb {
         Ok(self.read(aggregate).await?.0.events)
     }
 
-    async fn follow(&self, seen: Seen) -> Result<(), Failure> {
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        // it reads the log from its start, so nothing is too early
+        let _ = ready.send(());
         let mut subscription = self.client().subscribe(None, None).await?;
         while let Some(event) = subscription.try_next().await? {
             if seen.send(serde_json::from_slice(&event.event.data)?).is_err() {
