@@ -58,12 +58,20 @@ impl Peer {
 
     /// Its program, or why there is none.
     pub(crate) fn command(&self) -> Result<Command, String> {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let (path, script) = match self.program {
             Program::Built(program) => (folder("PEERS_PROGRAMS")?.join(program), None),
-            Program::Python => (folder("PEERS_PYTHON")?, Some(home.join("python/peer.py"))),
-            Program::Node => (folder("PEERS_NODE")?, Some(home.join("emmett/peer.mjs"))),
+            Program::Python => {
+                let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+                (folder("PEERS_PYTHON")?, Some(home.join("python/peer.py")))
+            }
+            Program::Node => {
+                let script = folder("PEERS_WORK")?.join("emmett/peer.mjs");
+                (folder("PEERS_NODE")?, Some(script))
+            }
         };
+        if let Some(why_not) = self.why_not() {
+            return Err(why_not);
+        }
         if !path.is_file() {
             return Err(self
                 .why_not()
