@@ -36,10 +36,9 @@ pub(crate) enum Limit {
     Pgbench(u64),
     /// The same by hand through sqlx on a held connection.
     Sqlx,
+    /// A thousand rows in one INSERT, by hand on one connection.
+    Rows,
 }
-
-/// pgbench with more clients than this is no faster, only slower.
-const MOST_CLIENTS: u64 = 32;
 
 impl Figure {
     fn new(name: &str, kind: Kind, limit: Limit, words: &[&str]) -> Self {
@@ -48,7 +47,7 @@ impl Figure {
     }
 
     fn command(kind: Kind, callers: u64) -> Self {
-        let limit = Limit::Pgbench(callers.min(MOST_CLIENTS));
+        let limit = if kind == Kind::Crowd { Limit::Rows } else { Limit::Pgbench(callers) };
         let plural = if callers == 1 { "" } else { "s" };
         let name = format!("whole command, {callers} caller{plural}");
         Self::new(&name, kind, limit, &["command", &callers.to_string()])
@@ -96,12 +95,14 @@ pub(crate) fn all(is_quick: bool) -> Vec<Figure> {
     figures
 }
 
+/// So many rows in one INSERT, by so many connections.
+pub(crate) fn rows(rows: &str, connections: &str) -> Figure {
+    let plural = if connections == "1" { "" } else { "s" };
+    let name = format!("{rows} rows in one INSERT, {connections} connection{plural}");
+    Figure::new(&name, Kind::Batch, Limit::Nothing, &["batch", rows, connections])
+}
+
 /// Figures of the server alone.
 pub(crate) fn limits() -> Vec<Figure> {
-    let of = |events: &str, connections: &str| {
-        let plural = if connections == "1" { "" } else { "s" };
-        let name = format!("{events} rows in one INSERT, {connections} connection{plural}");
-        Figure::new(&name, Kind::Batch, Limit::Nothing, &["batch", events, connections])
-    };
-    vec![of("100", "1"), of("100", "2"), of("1000", "1"), of("1000", "2")]
+    vec![rows("100", "1"), rows("100", "2"), rows("1000", "1"), rows("1000", "2")]
 }

@@ -112,6 +112,7 @@ fn limit(server: &Server, figure: &Figure, seconds: f64) -> Result<Option<Sample
     Ok(match figure.limit {
         Limit::Nothing => None,
         Limit::Pgbench(clients) => Some(pgbench::run(server, clients, seconds)?),
+        Limit::Rows => Some(measure(server, &peers::LIMITS, &figures::rows("1000", "1"), seconds)?),
         Limit::Sqlx => Some(measure(server, &peers::LIMITS, figure, seconds)?),
     })
 }

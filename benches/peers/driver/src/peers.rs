@@ -56,6 +56,11 @@ impl Peer {
         self.name.starts_with("ours-")
     }
 
+    /// Whether others are compared with it: ours are not, and another store is another thing.
+    pub(crate) fn is_measure(&self) -> bool {
+        !self.is_ours() && self.place == Place::Postgres && self.name != LIMITS.name
+    }
+
     /// Its program, or why there is none.
     pub(crate) fn command(&self) -> Result<Command, String> {
         let (path, script) = match self.program {

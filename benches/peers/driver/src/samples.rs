@@ -36,8 +36,9 @@ pub(crate) struct Line {
     pub(crate) limits: [Option<Sample>; 2],
     #[serde(skip)]
     pub(crate) keeps: bool,
+    /// Whether others are compared with it.
     #[serde(skip)]
-    pub(crate) is_ours: bool,
+    pub(crate) is_measure: bool,
 }
 
 impl Line {
@@ -63,8 +64,8 @@ impl Samples {
         sample: Sample,
         limits: [Option<Sample>; 2],
     ) -> &Line {
-        let (figure, keeps, is_ours) = (figure.name.clone(), peer.keeps, peer.is_ours());
-        self.0.push(Line { round, figure, peer: peer.name, sample, limits, keeps, is_ours });
+        let (figure, keeps, is_measure) = (figure.name.clone(), peer.keeps, peer.is_measure());
+        self.0.push(Line { round, figure, peer: peer.name, sample, limits, keeps, is_measure });
         &self.0[self.0.len() - 1]
     }
 

@@ -22,7 +22,8 @@ pub(crate) fn heading(server: &Server, rounds: usize, seconds: f64) -> Result<St
     Ok(format!(
         "Commit {commit}, PostgreSQL {version}, {cores} cores, {rounds} rounds of {seconds} s: medians, \
          and the least and largest. `*`: in a sample others had more than {QUIET} cores. \
-         `client` is what one event costs the client's processor."
+         `client` is what one event costs the client's processor, `others` the cores of all but \
+         client and server."
     ))
 }
 
@@ -53,7 +54,20 @@ fn names(lines: &[&Line]) -> Vec<&'static str> {
 
 /// `*` if one of the samples was disturbed.
 fn mark(lines: &[&Line]) -> &'static str {
-    if lines.iter().any(|line| line.sample.foreign > QUIET) { " \\*" } else { "" }
+    if foreign(lines).iter().any(|cores| *cores > QUIET) { " \\*" } else { "" }
+}
+
+/// How many cores others had.
+fn foreign(lines: &[&Line]) -> Vec<f64> {
+    lines.iter().map(|line| line.sample.foreign).collect()
+}
+
+/// What a peer said in the rounds in which it failed.
+fn failures(lines: &[&Line]) -> String {
+    let errors: Vec<&str> = lines.iter().filter_map(|line| line.sample.error.as_deref()).collect();
+    errors.first().map_or_else(String::new, |first| {
+        format!(", failed in {} of {}: {first}", errors.len(), lines.len())
+    })
 }
 
 /// Medians of numbers; `-` of none.
@@ -64,7 +78,10 @@ fn shown(values: &[f64], format: impl Fn(f64) -> String) -> String {
 fn with_spread(values: &[f64], format: impl Fn(f64) -> String) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    shown(values, |middle| format!("{} ({} - {})", format(middle), format(least), format(most)))
+    shown(values, |middle| match values {
+        [_] => format(middle),
+        _ => format!("{} ({} - {})", format(middle), format(least), format(most)),
+    })
 }
 
 /// What is compared: events in a second, and of a load its time.
@@ -72,7 +89,7 @@ fn field(kind: Kind) -> &'static str {
     if kind == Kind::Load { "p50" } else { "rate" }
 }
 
-/// The best of the peers that are like this line's, in its round; ours do not count.
+/// The best of the peers that are like this line's, in its round. An append alone is like none.
 fn best(kind: Kind, line: &Line, lines: &[&Line]) -> Option<f64> {
     let peers = lines
         .iter()
@@ -96,20 +113,22 @@ fn ratio(value: f64) -> String {
 fn speeds(kind: Kind, lines: &[&Line]) -> String {
     let value = if kind == Kind::Load { "ms" } else { "/s" };
     let mut rows = format!(
-        "| | {value} | p50 / p99, ms | client, µs | to the limit | to the best peer |\n\
-         |---|---|---|---|---|---|\n"
+        "| | {value} | p50 / p99, ms | client, µs | to the limit | to the best peer | others |\n\
+         |---|---|---|---|---|---|---|\n"
     );
     let format = if kind == Kind::Load { milliseconds } else { rate };
     let limits: Vec<f64> = lines.iter().filter_map(|line| line.limit(field(kind))).collect();
     if !limits.is_empty() {
         let middle = |field| {
             let found: Vec<f64> = lines.iter().filter_map(|line| line.limit(field)).collect();
+            // a statement of a thousand rows takes no time that one of their callers waits
+            let found = if kind == Kind::Crowd { Vec::new() } else { found };
             shown(&found, milliseconds)
         };
         let (p50, p99) = (middle("p50"), middle("p99"));
         let _ = writeln!(
             rows,
-            "| the limit | {} | {p50} / {p99} | | | |",
+            "| the limit | {} | {p50} / {p99} | | | | |",
             with_spread(&limits, format)
         );
     }
@@ -125,19 +144,21 @@ fn speeds(kind: Kind, lines: &[&Line]) -> String {
         };
         if numbers(field(kind)).is_empty() {
             let error = own.iter().find_map(|line| line.sample.error.as_deref());
-            let _ = writeln!(rows, "| {name} | {} | | | | |", error.unwrap_or("no answer"));
+            let _ = writeln!(rows, "| {name} | {} | | | | | |", error.unwrap_or("no answer"));
             continue;
         }
         let _ = writeln!(
             rows,
-            "| {name}{} | {} | {} / {} | {} | {} | {} |",
+            "| {name}{}{} | {} | {} / {} | {} | {} | {} | {} |",
             mark(&own),
+            failures(&own),
             with_spread(&numbers(field(kind)), format),
             shown(&numbers("p50"), milliseconds),
             shown(&numbers("p99"), milliseconds),
             shown(&numbers("cpu"), |micros| format!("{micros:.1}")),
             with_spread(&compared(&|line| line.limit(field(kind))), ratio),
             with_spread(&compared(&|line| best(kind, line, lines)), ratio),
+            shown(&foreign(&own), ratio),
         );
     }
     rows

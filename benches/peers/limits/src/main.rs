@@ -8,7 +8,7 @@ use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Ready, 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, PgPool, Row};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 #[derive(Serialize, Deserialize)]
@@ -26,12 +26,15 @@ struct Metadata {
     correlation_id: String,
 }
 
-/// Two connections; the callers of even aggregates have one, and those of odd ones the other.
+/// Two connections, of which one caller uses the first alone.
 struct Limits([Mutex<PgConnection>; 2]);
 
 impl Limits {
-    fn connection(&self, aggregate: u64) -> &Mutex<PgConnection> {
-        if aggregate.is_multiple_of(2) { &self.0[0] } else { &self.0[1] }
+    async fn connection(&self) -> MutexGuard<'_, PgConnection> {
+        match self.0[0].try_lock() {
+            Ok(first) => first,
+            Err(_) => self.0[1].lock().await,
+        }
     }
 }
 
@@ -71,7 +74,7 @@ impl Peer for Limits {
                 correlation_id,
             }));
         }
-        let mut connection = self.connection(aggregate).lock().await;
+        let mut connection = self.connection().await;
         sqlx::query(include_str!("../sql/append.sql"))
             .bind(ids)
             .bind(aggregate.to_string())
@@ -84,7 +87,7 @@ impl Peer for Limits {
     }
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
-        let mut connection = self.connection(aggregate).lock().await;
+        let mut connection = self.connection().await;
         let query = sqlx::query(include_str!("../sql/read_stream.sql")).bind(aggregate.to_string());
         let mut rows = query.fetch(&mut *connection);
         let mut posting = Posting::default();
