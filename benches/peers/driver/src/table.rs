@@ -91,9 +91,12 @@ fn field(kind: Kind) -> &'static str {
 
 /// The best of the peers that are like this line's, in its round. An append alone is like none.
 fn best(kind: Kind, line: &Line, lines: &[&Line]) -> Option<f64> {
+    if line.peer == "ours-append" {
+        return None;
+    }
     let peers = lines
         .iter()
-        .filter(|other| !other.is_ours && other.keeps == line.keeps && other.round == line.round);
+        .filter(|other| other.is_measure && other.keeps == line.keeps && other.round == line.round);
     let values = peers.filter_map(|other| other.sample.number(field(kind)));
     if kind == Kind::Load { values.reduce(f64::min) } else { values.reduce(f64::max) }
 }
