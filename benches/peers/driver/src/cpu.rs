@@ -1,7 +1,7 @@
 //! Whose processor time it was: a sample beside which others worked says little.
 
 use std::fs;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::Failure;
 
@@ -10,6 +10,7 @@ const SECONDS_PER_TICK: f64 = 0.01;
 
 /// Ticks since the start of the machine, or of processes.
 pub(crate) struct Busy {
+    at: Instant,
     all: u64,
     /// Those of this program, the programs that it has run to their end, and the server.
     own: u64,
@@ -18,15 +19,15 @@ pub(crate) struct Busy {
 impl Busy {
     pub(crate) fn now(postmaster: u32) -> Result<Self, Failure> {
         let own = with_children(&fs::read_to_string("/proc/self/stat")?)?;
-        Ok(Self { all: machine()?, own: own + cluster(postmaster)? })
+        Ok(Self { at: Instant::now(), all: machine()?, own: own + cluster(postmaster)? })
     }
 
     /// How many cores others had on average since `before`.
-    pub(crate) fn foreign_since(&self, before: &Self, time: Duration) -> f64 {
+    pub(crate) fn foreign_since(&self, before: &Self) -> f64 {
         let all = self.all.saturating_sub(before.all);
         // a backend that ended within a tick may be counted late
         let own = self.own.saturating_sub(before.own);
-        all.saturating_sub(own) as f64 * SECONDS_PER_TICK / time.as_secs_f64()
+        all.saturating_sub(own) as f64 * SECONDS_PER_TICK / (self.at - before.at).as_secs_f64()
     }
 }
 

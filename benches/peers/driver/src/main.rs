@@ -16,7 +16,6 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
 
 use crate::figures::{Figure, Limit};
 use crate::peers::{Peer, Place};
@@ -80,7 +79,6 @@ fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Resul
         Err(reason) => return Ok(Sample::failed(reason)),
     };
     command.args(figure.arguments(seconds));
-    let begun = Instant::now();
     let before;
     let answered = match peer.place {
         Place::Postgres => {
@@ -100,7 +98,7 @@ fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Resul
             }
         }
     };
-    let foreign = cpu::Busy::now(server.postmaster)?.foreign_since(&before, begun.elapsed());
+    let foreign = cpu::Busy::now(server.postmaster)?.foreign_since(&before);
     Ok(match answered {
         Ok(value) => Sample { value: Some(value), error: None, foreign },
         Err(error) => Sample { value: None, error: Some(error), foreign },

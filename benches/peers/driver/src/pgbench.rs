@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::json;
 
@@ -26,7 +25,6 @@ pub(crate) fn run(server: &Server, clients: u64, seconds: f64) -> Result<Sample,
     fs::create_dir(&logs)?;
     let payload = "x".repeat(PAYLOAD_LETTERS);
     let payload = format!(r#"{{"output": "{payload}", "status": "SUCCESS"}}"#);
-    let begun = Instant::now();
     let before = cpu::Busy::now(server.postmaster)?;
     let output = server
         .program("pgbench")
@@ -40,7 +38,7 @@ pub(crate) fn run(server: &Server, clients: u64, seconds: f64) -> Result<Sample,
         .arg(sql.join("single.sql"))
         .arg(&url)
         .output()?;
-    let foreign = cpu::Busy::now(server.postmaster)?.foreign_since(&before, begun.elapsed());
+    let foreign = cpu::Busy::now(server.postmaster)?.foreign_since(&before);
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().into());
     }
