@@ -1,0 +1,166 @@
+//! Runs every peer in turn, with the server's own limit before and after each, and prints the table.
+//!
+//! The script `run` builds the programs, starts the server and tells where they are.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it shows what it found")]
+
+mod cpu;
+mod figures;
+mod peers;
+mod pgbench;
+mod samples;
+mod server;
+mod table;
+mod umadb;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::figures::{Figure, Limit};
+use crate::peers::{Peer, Place};
+use crate::samples::{Sample, Samples};
+use crate::server::Server;
+use crate::umadb::UmaDb;
+
+pub(crate) type Failure = Box<dyn Error>;
+
+/// How long and how often is measured.
+struct Plan {
+    rounds: usize,
+    seconds: f64,
+    is_quick: bool,
+    /// The peers to be measured; all if there is none.
+    only: Vec<String>,
+}
+
+impl Plan {
+    fn from_arguments(mut words: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut plan = Self { rounds: 3, seconds: 2.0, is_quick: false, only: Vec::new() };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
+            match word.as_str() {
+                "--quick" => plan = Self { rounds: 1, seconds: 0.5, is_quick: true, ..plan },
+                "--rounds" => plan.rounds = value()?.parse()?,
+                "--seconds" => plan.seconds = value()?.parse()?,
+                "--only" => plan.only.extend(value()?.split(',').map(str::to_owned)),
+                _ => return Err(format!("unknown argument `{word}`").into()),
+            }
+        }
+        for name in &plan.only {
+            if !peers::ALL.iter().any(|peer| peer.name == name) {
+                return Err(format!("there is no peer `{name}`").into());
+            }
+        }
+        Ok(plan)
+    }
+
+    fn peers(&self) -> impl Iterator<Item = &'static Peer> {
+        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
+        peers::ALL.iter().filter(move |peer| wanted(peer.name))
+    }
+}
+
+/// What a program printed, or the end of what it complained about.
+fn answer(command: &mut Command) -> Result<serde_json::Value, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return serde_json::from_slice(&output.stdout).map_err(|error| error.to_string());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let last = complaint.lines().rev().find(|line| !line.trim().is_empty());
+    Err(last.unwrap_or("it ended without a word").to_owned())
+}
+
+/// One figure of one peer, in a database or server of its own.
+fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Result<Sample, Failure> {
+    let mut command = match peer.command() {
+        Ok(command) => command,
+        Err(reason) => return Ok(Sample::failed(reason)),
+    };
+    command.args(figure.arguments(seconds));
+    let before;
+    let answered = match peer.place {
+        Place::Postgres => {
+            let url = server.fresh("peer")?;
+            before = cpu::Busy::now(server.postmaster)?;
+            answer(command.env("DATABASE_URL", url))
+        }
+        Place::UmaDb => {
+            before = cpu::Busy::now(server.postmaster)?;
+            match UmaDb::start() {
+                Ok(uma) => {
+                    let answered = answer(command.env("DATABASE_URL", uma.url()));
+                    uma.stop()?;
+                    answered
+                }
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    };
+    let foreign = cpu::Busy::now(server.postmaster)?.foreign_since(&before);
+    Ok(match answered {
+        Ok(value) => Sample { value: Some(value), error: None, foreign },
+        Err(error) => Sample { value: None, error: Some(error), foreign },
+    })
+}
+
+/// The limit of a figure, with which the peers beside it are compared.
+fn limit(server: &Server, figure: &Figure, seconds: f64) -> Result<Option<Sample>, Failure> {
+    Ok(match figure.limit {
+        Limit::Nothing => None,
+        Limit::Pgbench(clients) => Some(pgbench::run(server, clients, seconds)?),
+        Limit::Rows => Some(measure(server, &peers::LIMITS, &figures::rows("1000", "1"), seconds)?),
+        Limit::Sqlx => Some(measure(server, &peers::LIMITS, figure, seconds)?),
+    })
+}
+
+fn all(plan: &Plan, server: &Server) -> Result<Samples, Failure> {
+    let mut samples = Samples::default();
+    let mut raw = File::create(server.folder.join("samples.jsonl"))?;
+    let figures = figures::all(plan.is_quick);
+    for round in 0..plan.rounds {
+        for figure in &figures {
+            let mut before = limit(server, figure, plan.seconds)?;
+            for peer in plan.peers().filter(|peer| figure.is_for(peer)) {
+                eprintln!("round {} of {}: {}, {}", round + 1, plan.rounds, figure.name, peer.name);
+                let sample = measure(server, peer, figure, plan.seconds)?;
+                let after = limit(server, figure, plan.seconds)?;
+                let limits = [before.take(), after.clone()];
+                let line = samples.add(round, figure, peer, sample, limits);
+                writeln!(raw, "{}", serde_json::to_string(&line)?)?;
+                before = after;
+            }
+        }
+        for figure in figures::limits() {
+            let sample = measure(server, &peers::LIMITS, &figure, plan.seconds)?;
+            let line = samples.add(round, &figure, &peers::LIMITS, sample, [None, None]);
+            writeln!(raw, "{}", serde_json::to_string(&line)?)?;
+        }
+    }
+    Ok(samples)
+}
+
+fn run() -> Result<(), Failure> {
+    let plan = Plan::from_arguments(std::env::args().skip(1))?;
+    let server = Server::from_environment()?;
+    let samples = all(&plan, &server)?;
+    println!("{}", table::heading(&server, plan.rounds, plan.seconds)?);
+    for figure in figures::all(plan.is_quick).iter().chain(&figures::limits()) {
+        let shown = table::of(figure, &samples);
+        if !shown.is_empty() {
+            println!("\n{shown}");
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Ours, the whole command with the cache of states.
+
+use std::process::ExitCode;
+
+use es_core::Repository;
+use es_postgres::PostgresStore;
+use peer_ours::PostingAggregate;
+use peers_harness::{Execution, Failure, Outcome, Peer, Ready, Seen};
+
+/// As many states as the largest number of callers has aggregates in hand, and some.
+const AGGREGATES: usize = 4_096;
+
+struct Cached {
+    store: PostgresStore,
+    repository: Repository<PostingAggregate>,
+}
+
+impl Peer for Cached {
+    async fn prepare(url: &str) -> Result<(), Failure> {
+        peer_ours::prepare(url).await
+    }
+
+    async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
+        let store = peer_ours::open(url).await?;
+        Ok(Self { repository: Repository::new(store.clone()).with_cache(AGGREGATES), store })
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        peer_ours::decide(&self.repository, aggregate, executions).await
+    }
+
+    async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
+        peer_ours::load(&self.repository, aggregate).await
+    }
+
+    async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
+        peer_ours::follow(&self.store, seen, ready).await
+    }
+}
+
+fn main() -> ExitCode {
+    peers_harness::main::<Cached>()
+}
