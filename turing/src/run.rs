@@ -28,6 +28,7 @@ mod difference;
 mod enter;
 mod error;
 mod give_up;
+mod held_file;
 mod intake;
 mod locked;
 mod notices;
@@ -170,7 +171,8 @@ struct Run<'a> {
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
 ///
-/// A store that is away is waited for, for 30 s each time, whatever is asked of it. So is the start of
+/// A store that is away is waited for, for 30 s each time, whatever is asked of it; so is a file that
+/// another program holds, from when that has lasted for as long as SQLite waits. So is the start of
 /// a script that the system refuses, from when nothing else of the run is in progress that could free
 /// what is missing.
 ///
@@ -197,6 +199,7 @@ pub async fn run(
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
+    let store = &held_file::asked_once(store);
     let clocks = Clocks { wall: environment.clock.clone(), timer };
     let (notifier, mut notices) = Notices::new();
     let patience = Patience::new(stop.clone(), clocks.timer.clone(), notifier.clone());

@@ -231,6 +231,11 @@ impl Store {
         }
     }
 
+    /// Whether whoever writes keeps everybody else from it, whatever it is that he writes.
+    pub(crate) fn is_held_as_a_whole(&self) -> bool {
+        matches!(self.opened, Opened::Sqlite(_))
+    }
+
     /// Who runs the workflow in this store now. Nobody is kept from running it.
     pub async fn run_holder(&self, workflow: WorkflowId) -> Holder {
         match &self.opened {
