@@ -40,6 +40,7 @@ mod posting_data;
 mod report;
 mod starts;
 mod step;
+mod wait;
 mod wave;
 mod wave_record;
 
@@ -83,6 +84,7 @@ use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
+pub use wait::{Held, HeldBy, Wait};
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");

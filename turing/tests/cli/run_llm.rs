@@ -153,7 +153,10 @@ fn nobody_asks_an_endpoint_before_the_pause_is_over_that_it_asked_for() {
     let workspace = with_breaker(&endpoint, 5, 0.1);
     workspace.postings(POSTINGS);
     let answer = workspace.run(&["--parallel", "6"]).expect_code(0);
-    assert!(answer.stderr.contains("because their actor asked for a pause"), "{answer:#?}");
+    assert!(
+        answer.stderr.contains(" for actor 80 (grader), which asked for a pause; going on in "),
+        "{answer:#?}"
+    );
 
     // only what was under way at the first refusal was refused
     assert_eq!(asked.lock().unwrap().len(), POSTINGS + 6);
