@@ -21,6 +21,10 @@ pub struct Now {
     /// How long ago its last event was recorded.
     #[serde(rename = "last_event_age_ms", serialize_with = "milliseconds")]
     pub last_event_age: Option<Duration>,
+    /// How many failed attempts wait for their time to be repeated.
+    pub waiting_attempts: usize,
+    /// When the first of them is.
+    pub next_due_at: Option<Timestamp>,
 }
 
 fn milliseconds<S: serde::Serializer>(
@@ -32,14 +36,22 @@ fn milliseconds<S: serde::Serializer>(
 }
 
 impl Now {
-    fn at(last_event: Timestamp, holder: Holder) -> Self {
+    fn of(account: &RunAccount, holder: Holder) -> Self {
         let (process, is_interrupted) = match holder {
             Holder::Process(process) => (Some(process), Some(false)),
             Holder::Nobody => (None, Some(true)),
             Holder::Unknown => (None, None),
         };
-        let last_event_age = Some(SystemClock.now().since(last_event));
-        Self { process, is_interrupted, last_event_age }
+        let now = SystemClock.now();
+        let due = account.waiting_attempts.iter().map(|waiting| waiting.due_at);
+        let due: Vec<_> = due.filter(|due_at| *due_at > now).collect();
+        Self {
+            process,
+            is_interrupted,
+            last_event_age: Some(now.since(account.last_event)),
+            waiting_attempts: due.len(),
+            next_due_at: due.into_iter().min(),
+        }
     }
 }
 
@@ -62,7 +74,7 @@ pub async fn account_now(store: &Store, run_id: Option<RunId>) -> Result<RunAcco
         account.left_out = left_out;
     }
     if account.status == Status::InProgress {
-        account.now = Now::at(account.last_event, holder);
+        account.now = Now::of(&account, holder);
     }
     Ok(account)
 }
