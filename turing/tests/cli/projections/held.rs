@@ -88,6 +88,22 @@ impl Drop for Keeper {
 }
 
 #[test]
+fn a_program_that_keeps_the_read_models_is_no_news_to_who_runs() {
+    let workspace = workspace();
+    let list = || projection(&workspace, &["list", "--json"]).expect_code(0).json();
+    let _keeper = Keeper::start(&workspace);
+    let is_kept = |row: &serde_json::Value| row["health"]["holder"].is_string();
+    while !list().as_array().unwrap().iter().all(is_kept) {
+        std::thread::yield_now();
+    }
+    let report = workspace.run(&["--again", "--json"]).expect_code(1).json();
+    assert_eq!(report["read_models"], json!([]));
+    let lag = |row: &serde_json::Value| row["health"]["lag_events"].clone();
+    let lags: Vec<_> = list().as_array().unwrap().iter().map(lag).collect();
+    assert_eq!(lags, [0, 0, 0], "they are up to date when the run ends");
+}
+
+#[test]
 fn who_was_killed_is_named_until_its_leases_end() {
     let workspace = workspace();
     let health = |index: usize| {
