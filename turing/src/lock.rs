@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use es_core::event::Timestamp;
 use es_core::execution::StoreError;
 use es_postgres::PostgresConfig;
 use turing_domain::WorkflowId;
@@ -46,6 +47,9 @@ pub enum Holder {
     Process(String),
     /// No process: what is in progress was interrupted.
     Nobody,
+    /// The same, as far as whoever had the lock did not lose it because the server began then; who
+    /// has lost it so takes it again before its next attempt.
+    NobodySince(Timestamp),
     /// It cannot be seen.
     Unknown,
 }
@@ -53,11 +57,7 @@ pub enum Holder {
 impl Holder {
     /// Who holds the lock in a PostgreSQL database.
     pub(crate) async fn within(config: &PostgresConfig, workflow: WorkflowId) -> Self {
-        match session::holder(config, workflow).await {
-            Ok(Some(process)) => Self::Process(process),
-            Ok(None) => Self::Nobody,
-            Err(_) => Self::Unknown,
-        }
+        session::holder(config, workflow).await.unwrap_or(Self::Unknown)
     }
 
     /// Who holds the lock beside the store in the file at `store`.

@@ -63,7 +63,14 @@ pub(super) fn going(now: &Now) -> String {
         (None, Some(true)) => {
             "interrupted: no process carries it out; the same command goes on".to_owned()
         }
-        (None, _) => "in progress".to_owned(),
+        (None, _) => match now.server_began {
+            Some(began) => format!(
+                "in progress, or interrupted: the server began at {}, and a run that goes on takes its \
+                 lock again before its next attempt; if none does, the same command goes on",
+                second(began)
+            ),
+            None => "in progress".to_owned(),
+        },
     };
     let going = match (now.waiting_attempts, now.next_due_at) {
         (1, Some(due_at)) => format!("{going}; 1 failed attempt waits until {}", second(due_at)),
@@ -199,6 +206,11 @@ mod tests {
         assert_eq!(now(None, None, 7_200), "in progress; newest event 2 h ago");
         assert_eq!(now(None, None, 200_000), "in progress; newest event 2 days ago");
         assert_eq!(going(&Now::default()), "in progress");
+        let server_began = Some(Timestamp::from_micros(1_764_000_000_123_456));
+        let told = going(&Now { server_began, ..Now::default() });
+        let since =
+            "in progress, or interrupted: the server began at 2025-11-24T16:00:00Z, and a run";
+        assert!(told.starts_with(since), "{told}");
         let next_due_at = Some(Timestamp::from_micros(1_764_000_000_123_456));
         let waits = |waiting_attempts| Now { waiting_attempts, next_due_at, ..Now::default() };
         let told = "in progress; 1 failed attempt waits until 2025-11-24T16:00:00Z";
