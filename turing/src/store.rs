@@ -226,7 +226,7 @@ impl Store {
     pub async fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
         match &self.opened {
             Opened::Elsewhere => Ok(RunLock::none(workflow)),
-            Opened::Sqlite(store) => RunLock::beside(store.path(), workflow),
+            Opened::Sqlite(store) => RunLock::beside(store.path(), workflow).await,
             Opened::Postgres { store, .. } => RunLock::within(store.config(), workflow).await,
         }
     }
