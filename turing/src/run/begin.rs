@@ -143,8 +143,8 @@ pub(super) async fn runs_of(
     Ok(runs.load(&workflow_id).await.map_err(RunError::load)?.state)
 }
 
-/// How people know the workflow, its conversations and its actors, for whoever looks at the run without the
-/// definition.
+/// How people know the workflow, its conversations and its actors, for whoever looks at the run
+/// without the definition.
 fn names(workflow: &Workflow) -> Metadata {
     let short =
         |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
