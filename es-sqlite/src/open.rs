@@ -253,10 +253,14 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
                     ),
                 )),
                 None if config.create && !config.read_only => Ok(false),
-                None => Err(StoreError::new(
-                    StoreErrorKind::NotAStore,
-                    format!("no store at {}: there is no such file", path.display()),
-                )),
+                None => {
+                    // whoever removed it may have left its newest events
+                    Beside::of(path)?;
+                    Err(StoreError::new(
+                        StoreErrorKind::NotAStore,
+                        format!("no store at {}: there is no such file", path.display()),
+                    ))
+                }
             }
         }
         Err(error) => Err(unseen(path, error)),

@@ -31,6 +31,9 @@ pub const WORKFLOW_NAME: MetadataField<String> = MetadataField::new("workflow_na
 pub const CONVERSATION_NAMES: MetadataField<BTreeMap<ConversationId, String>> =
     MetadataField::new("conversation_names");
 
+/// What people call the actors of a run that begins.
+pub const ACTOR_NAMES: MetadataField<BTreeMap<ActorId, String>> = MetadataField::new("actor_names");
+
 #[cfg(test)]
 mod tests {
     use es_core::Event;

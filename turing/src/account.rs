@@ -2,6 +2,7 @@
 
 mod failures;
 mod now;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -11,9 +12,9 @@ use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEven
 use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
+use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
-    ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
+    ActorId, ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
     WorkflowId, WorkflowRuns,
 };
 
@@ -24,6 +25,7 @@ use crate::store::Store;
 pub use failures::{FailedPosting, FrequentError};
 use failures::{Failures, frequent};
 pub use now::{Now, account_now};
+pub use waiting::{WaitingAttempt, WaitingError};
 
 /// What a run has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,12 +39,18 @@ pub struct RunAccount {
     /// The names of its conversations, as far as they were recorded.
     #[serde(skip)]
     pub names: BTreeMap<ConversationId, String>,
+    /// The names of its actors, as far as they were recorded.
+    #[serde(skip)]
+    pub actors: BTreeMap<ActorId, String>,
     /// Whether it goes on.
     pub status: Status,
     /// When it began.
     pub began: Timestamp,
     /// When its last event was recorded.
     pub last_event: Timestamp,
+    /// How long it took, if that was recorded.
+    #[serde(skip)]
+    pub took: Option<Duration>,
     /// Who carries it out, where that was asked for and it is in progress.
     #[serde(flatten)]
     pub now: Now,
@@ -61,6 +69,11 @@ pub struct RunAccount {
     /// The postings that ended otherwise than as completed, by their ids.
     #[serde(skip)]
     pub failed_postings: Vec<FailedPosting>,
+    /// What most of the attempts failed of that are repeated.
+    pub waiting: Vec<WaitingError>,
+    /// All attempts that failed last and are repeated, by posting.
+    #[serde(skip)]
+    pub waiting_attempts: Vec<WaitingAttempt>,
     /// Events that cannot be read and are of this run, or may be.
     pub left_out: Vec<LeftOut>,
 }
@@ -206,9 +219,11 @@ async fn begun(
                 workflow_id: event.stream.aggregate_id().to_owned(),
                 workflow_name: event.metadata.get(WORKFLOW_NAME),
                 names: event.metadata.get(CONVERSATION_NAMES).unwrap_or_default(),
+                actors: event.metadata.get(ACTOR_NAMES).unwrap_or_default(),
                 status: Status::InProgress,
                 began: event.recorded_at,
                 last_event: event.recorded_at,
+                took: None,
                 now: Now::default(),
                 postings: posting_count.0,
                 not_entered: None,
@@ -217,6 +232,8 @@ async fn begun(
                 conversations: BTreeMap::new(),
                 errors: Vec::new(),
                 failed_postings: Vec::new(),
+                waiting: Vec::new(),
+                waiting_attempts: Vec::new(),
                 left_out: Vec::new(),
             };
             found = Some((account, event.position));
@@ -237,15 +254,17 @@ async fn begun(
 }
 
 fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowEvent) {
-    let (run_id, status) = match event {
-        WorkflowEvent::WorkflowCompleted { run_id, .. } => (run_id, Status::Completed),
+    let (run_id, status, took) = match event {
+        WorkflowEvent::WorkflowCompleted { run_id, duration_ms, .. } => {
+            (run_id, Status::Completed, duration_ms.0.map(Duration::from_millis))
+        }
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
-            (run_id, Status::Failed(error.0.unwrap_or_default()))
+            (run_id, Status::Failed(error.0.unwrap_or_default()), None)
         }
         WorkflowEvent::WorkflowStarted { .. } => return,
     };
     if run_id.0 == Some(account.run_id) {
-        account.status = status;
+        (account.status, account.took) = (status, took);
         account.last_event = recorded.recorded_at;
     }
 }
@@ -312,12 +331,14 @@ impl Reading {
         let entered = account.open + account.ended.values().sum::<usize>();
         let count = account.postings.and_then(|count| usize::try_from(count).ok());
         account.not_entered = count.map(|count| count.saturating_sub(entered));
+        account.waiting_attempts = self.failures.waiting();
+        account.waiting = waiting::frequent(&account.waiting_attempts);
         account.failed_postings = self.failures.into_postings();
         account.errors = frequent(&account.failed_postings);
         for id in self.open.into_values().flatten() {
             account.conversations.entry(id).or_default().open += 1;
         }
-        let minutes = account.last_event.since(account.began).as_secs_f64() / 60.0;
+        let minutes = account.duration().as_secs_f64() / 60.0;
         for (id, mut durations) in self.durations {
             durations.sort_unstable();
             let conversation = account.conversations.entry(id).or_default();
@@ -347,9 +368,10 @@ impl RunAccount {
         failed.map(|(_, count)| count).sum()
     }
 
-    /// How long it took, or takes so far.
+    /// How long it took, as whoever completed it recorded it: a clock that was set in between makes
+    /// it no other. Where that is not recorded, the time up to the last event.
     pub fn duration(&self) -> Duration {
-        self.last_event.since(self.began)
+        self.took.unwrap_or_else(|| self.last_event.since(self.began))
     }
 }
 

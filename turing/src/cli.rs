@@ -53,7 +53,7 @@ use crate::{descriptors, init};
 use arguments::{Common, DemoArgs, Kind, RunArgs, RunCommand, StreamArgs};
 use command_line::{asks_for_json, explain, parse};
 use failure::{Failure, exit_code, grant_lacked, tell_descriptors, tell_failure};
-use interrupts::{Interrupts, outlive_large_files};
+use interrupts::{Interrupts, outlive_large_files, outlive_questions};
 use output::Output;
 use telling::{causes, drain, tell, tell_error};
 use verdict::{Verdict, exit_codes};
@@ -169,6 +169,7 @@ pub fn main() -> ExitCode {
     let mut output = Output::stdout(only_looks);
     let code = runtime.block_on(async {
         outlive_large_files();
+        outlive_questions();
         let done = execute(command, &interrupts, &mut output).await;
         let code = exit_code(&done);
         interrupts.over(code);

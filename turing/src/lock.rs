@@ -15,10 +15,12 @@ mod session;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use es_core::event::Timestamp;
 use es_core::execution::StoreError;
 use es_postgres::PostgresConfig;
+use tokio::time::sleep;
 use turing_domain::WorkflowId;
 
 use answers::{Answers, Question};
@@ -29,6 +31,11 @@ use session::SessionLock;
 /// noticed; for a lock also until the server notices that the session is gone that had it, which it
 /// does within 20 s.
 pub(crate) const ABSENCE: Duration = Duration::from_secs(30);
+
+/// How long the file of a lock is asked for again that another process holds, and how often: that may
+/// be one that is being ended. A server is asked for a second.
+const ENDING: Duration = Duration::from_millis(500);
+const ONCE_MORE: Duration = Duration::from_millis(10);
 
 /// The right of this process to run the workflow. The system takes it back when the process ends,
 /// however it ends; clones are the same right, and it is given back with the last of them.
@@ -46,6 +53,9 @@ pub enum Holder {
     Process(String),
     /// No process: what is in progress was interrupted.
     Nobody,
+    /// The same, as far as whoever had the lock did not lose it because the server began then; who
+    /// has lost it so takes it again before its next attempt.
+    NobodySince(Timestamp),
     /// It cannot be seen.
     Unknown,
 }
@@ -53,11 +63,7 @@ pub enum Holder {
 impl Holder {
     /// Who holds the lock in a PostgreSQL database.
     pub(crate) async fn within(config: &PostgresConfig, workflow: WorkflowId) -> Self {
-        match session::holder(config, workflow).await {
-            Ok(Some(process)) => Self::Process(process),
-            Ok(None) => Self::Nobody,
-            Err(_) => Self::Unknown,
-        }
+        session::holder(config, workflow).await.unwrap_or(Self::Unknown)
     }
 
     /// Who holds the lock beside the store in the file at `store`.
@@ -139,9 +145,16 @@ impl RunLock {
         Ok(Self::holding(workflow, Held::Session(Box::new(lock))))
     }
 
-    /// Locks the workflow for the store in the file at `store`, by a file beside it.
-    pub(crate) fn beside(store: &Path, workflow: WorkflowId) -> Result<Self, LockError> {
-        Ok(Self::holding(workflow, Held::File(FileLock::beside(store, workflow)?)))
+    /// Locks the workflow for the store in the file at `store`, by a file beside it. A holder that has
+    /// just been killed is waited for: the system takes a moment to take all back.
+    pub(crate) async fn beside(store: &Path, workflow: WorkflowId) -> Result<Self, LockError> {
+        let until = Instant::now() + ENDING;
+        loop {
+            match FileLock::beside(store, workflow) {
+                Err(LockError::Held { .. }) if Instant::now() < until => sleep(ONCE_MORE).await,
+                taken => return Ok(Self::holding(workflow, Held::File(taken?))),
+            }
+        }
     }
 
     fn holding(workflow: WorkflowId, held: Held) -> Self {
@@ -239,5 +252,24 @@ impl Question for Holding {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_holder_that_is_just_ending_is_waited_for_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("turing.db");
+        let workflow = WorkflowId(1);
+        let ending = FileLock::beside(&store, workflow).unwrap();
+        // it is asked for first
+        let taking = RunLock::beside(&store, workflow);
+        let (taken, ()) = tokio::join!(biased; taking, async { drop(ending) });
+        let _taken = taken.unwrap();
+        let refused = RunLock::beside(&store, workflow).await.unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
     }
 }

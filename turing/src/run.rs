@@ -28,6 +28,7 @@ mod difference;
 mod enter;
 mod error;
 mod give_up;
+mod held_file;
 mod intake;
 mod locked;
 mod notices;
@@ -39,6 +40,7 @@ mod posting_data;
 mod report;
 mod starts;
 mod step;
+mod wait;
 mod wave;
 mod wave_record;
 
@@ -82,6 +84,7 @@ use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
+pub use wait::{Held, HeldBy, Wait};
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
@@ -170,7 +173,8 @@ struct Run<'a> {
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
 ///
-/// A store that is away is waited for, for 30 s each time, whatever is asked of it. So is the start of
+/// A store that is away is waited for, for 30 s each time, whatever is asked of it; so is a file that
+/// another program holds, from when that has lasted for as long as SQLite waits. So is the start of
 /// a script that the system refuses, from when nothing else of the run is in progress that could free
 /// what is missing.
 ///
@@ -197,6 +201,7 @@ pub async fn run(
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
+    let store = &held_file::asked_once(store);
     let clocks = Clocks { wall: environment.clock.clone(), timer };
     let (notifier, mut notices) = Notices::new();
     let patience = Patience::new(stop.clone(), clocks.timer.clone(), notifier.clone());

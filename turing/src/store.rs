@@ -226,9 +226,14 @@ impl Store {
     pub async fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
         match &self.opened {
             Opened::Elsewhere => Ok(RunLock::none(workflow)),
-            Opened::Sqlite(store) => RunLock::beside(store.path(), workflow),
+            Opened::Sqlite(store) => RunLock::beside(store.path(), workflow).await,
             Opened::Postgres { store, .. } => RunLock::within(store.config(), workflow).await,
         }
+    }
+
+    /// Whether whoever writes keeps everybody else from it, whatever it is that he writes.
+    pub(crate) fn is_held_as_a_whole(&self) -> bool {
+        matches!(self.opened, Opened::Sqlite(_))
     }
 
     /// Who runs the workflow in this store now. Nobody is kept from running it.

@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+use es_core::event::Timestamp;
 use serde::Serialize;
-use turing_domain::{ConversationId, EndReason, FailureType, PostingEvent, PostingId};
+use turing_domain::{ActorId, ConversationId, EndReason, FailureType, PostingEvent, PostingId};
+
+use super::WaitingAttempt;
 
 /// So many lines of a script's standard error are told, and so many characters of them, the last
 /// ones: the events have more.
@@ -12,7 +15,7 @@ const STDERR_LINES: usize = 10;
 const STDERR_CHARS: usize = 2_000;
 
 /// So many of the most frequent errors are told.
-const FREQUENT: usize = 3;
+pub(super) const FREQUENT: usize = 3;
 
 /// A posting that ended otherwise than as completed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +77,9 @@ struct FailedAttempt {
     failure_type: Option<FailureType>,
     error: Option<String>,
     stderr: Option<String>,
+    actor: Option<ActorId>,
+    /// When it is repeated, if it is.
+    due_at: Option<Timestamp>,
 }
 
 impl Failures {
@@ -103,10 +109,15 @@ impl Failures {
                 let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 self.ended(posting, reason, final_conversation_id.0);
             }
-            PostingEnteredRun { .. }
-            | BranchTaken { .. }
-            | RetryScheduled { .. }
-            | CircuitBreakerOpen { .. } => {}
+            RetryScheduled { conversation_id, due_at, .. } => {
+                let open = self.open.get_mut(posting);
+                if let (Some(open), Some(id)) = (open, conversation_id.0)
+                    && let Some(failed) = open.failed.get_mut(&id)
+                {
+                    failed.due_at = Some(*due_at);
+                }
+            }
+            PostingEnteredRun { .. } | BranchTaken { .. } | CircuitBreakerOpen { .. } => {}
         }
     }
 
@@ -119,9 +130,9 @@ impl Failures {
     ) {
         use PostingEvent::*;
         let Some(id) = conversation else { return };
-        let (ScriptExecutionFailed { error, failure_type, retry_count, .. }
-        | LlmCallFailed { error, failure_type, retry_count, .. }
-        | HumanTaskFailed { error, failure_type, retry_count, .. }) = event
+        let (ScriptExecutionFailed { error, failure_type, retry_count, actor_id, .. }
+        | LlmCallFailed { error, failure_type, retry_count, actor_id, .. }
+        | HumanTaskFailed { error, failure_type, retry_count, actor_id, .. }) = event
         else {
             return;
         };
@@ -130,6 +141,8 @@ impl Failures {
             failure_type: failure_type.0.clone(),
             error: error.0.clone(),
             stderr: stderr.map(last_lines).filter(|lines| !lines.is_empty()),
+            actor: actor_id.0,
+            due_at: None,
         };
         self.open.entry(posting.to_owned()).or_default().failed.insert(id, failed);
     }
@@ -144,7 +157,7 @@ impl Failures {
             _ => last,
         };
         let failed = conversation_id.and_then(|id| failed.remove(&id)).unwrap_or_default();
-        let FailedAttempt { attempt, failure_type, error, stderr } = failed;
+        let FailedAttempt { attempt, failure_type, error, stderr, .. } = failed;
         self.ended.push(FailedPosting {
             posting_id,
             reason,
@@ -154,6 +167,28 @@ impl Failures {
             error,
             stderr,
         });
+    }
+
+    /// The attempts of postings that have not ended that failed last and are repeated, by postings.
+    pub(super) fn waiting(&self) -> Vec<WaitingAttempt> {
+        let mut waiting = Vec::new();
+        for (posting, open) in &self.open {
+            let Ok(posting_id) = posting.parse::<PostingId>() else { continue };
+            waiting.extend(open.failed.iter().filter_map(|(id, failed)| {
+                Some(WaitingAttempt {
+                    posting_id,
+                    conversation_id: *id,
+                    actor_id: failed.actor,
+                    due_at: failed.due_at?,
+                    attempt: failed.attempt,
+                    failure_type: failed.failure_type.clone(),
+                    error: failed.error.clone(),
+                    stderr: failed.stderr.clone(),
+                })
+            }));
+        }
+        waiting.sort_by_key(|one| (one.posting_id, one.conversation_id));
+        waiting
     }
 
     /// The postings that failed, by their ids.
@@ -201,6 +236,7 @@ pub(super) fn frequent(failed: &[FailedPosting]) -> Vec<FrequentError> {
 mod tests {
     use turing_domain::Noted;
 
+    use super::super::waiting::frequent as frequent_waiting;
     use super::*;
 
     fn failed(at: i32, error: &str, stderr: Option<&str>) -> PostingEvent {
@@ -278,6 +314,37 @@ mod tests {
         let FailedPosting { conversation_id, attempt, error, stderr, .. } = &postings[1];
         assert_eq!((*conversation_id, *attempt), (Some(ConversationId(10)), Some(3)));
         assert_eq!((error.as_deref(), stderr.as_deref()), (Some("bad"), Some("one\ntwo")));
+    }
+
+    #[test]
+    fn an_attempt_waits_from_when_its_repeat_is_recorded_until_it_succeeds() {
+        let due_at = Timestamp::from_micros(1_764_000_000_000_000);
+        let retry = |at: i32| PostingEvent::RetryScheduled {
+            attempt: 1,
+            due_at,
+            failure_type: FailureType::ScriptError,
+            conversation_id: ConversationId(at).into(),
+            run_id: Noted::ABSENT,
+        };
+        let mut failures = Failures::default();
+        let mut waiting = |posting: &str, event: PostingEvent| {
+            failures.take(posting, &event);
+            let waiting = failures.waiting().into_iter();
+            waiting.map(|one| (one.posting_id.0, one.conversation_id.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting("2", failed(10, "bad", None)), []);
+        assert_eq!(waiting("2", retry(10)), [(2, 10)]);
+        waiting("1", failed(20, "bad", Some("one")));
+        assert_eq!(waiting("1", retry(20)), [(1, 20), (2, 10)]);
+        // what failed once more waits only if it is repeated once more
+        assert_eq!(waiting("1", failed(20, "worse", None)), [(2, 10)]);
+        waiting("1", retry(20));
+        assert_eq!(waiting("2", completed(10)), [(1, 20)]);
+        let told = frequent_waiting(&failures.waiting());
+        assert_eq!((told[0].attempts, told[0].error.as_deref()), (1, Some("worse")));
+        assert_eq!(told[0].due_at, due_at);
+        failures.take("1", &terminal(20, EndReason::ActorFailed));
+        assert_eq!(failures.waiting(), []);
     }
 
     #[test]

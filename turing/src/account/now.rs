@@ -18,10 +18,21 @@ pub struct Now {
     pub process: Option<String>,
     /// True if no process carries it out: it was interrupted. Absent if that cannot be known.
     pub is_interrupted: Option<bool>,
+    /// When the server began, if that was since the last event and a short time ago: whoever carries
+    /// the run out has lost its lock by that, and takes it again before its next attempt.
+    pub server_began: Option<Timestamp>,
     /// How long ago its last event was recorded.
     #[serde(rename = "last_event_age_ms", serialize_with = "milliseconds")]
     pub last_event_age: Option<Duration>,
+    /// How many failed attempts wait for their time to be repeated.
+    pub waiting_attempts: usize,
+    /// When the first of them is.
+    pub next_due_at: Option<Timestamp>,
 }
+
+/// For how long after the server's beginning a run may come back that has lost its lock by it:
+/// attempts that were in progress may take as long as models have by themselves, and more.
+const RETURNS: Duration = Duration::from_secs(15 * 60);
 
 fn milliseconds<S: serde::Serializer>(
     time: &Option<Duration>,
@@ -32,14 +43,28 @@ fn milliseconds<S: serde::Serializer>(
 }
 
 impl Now {
-    fn at(last_event: Timestamp, holder: Holder) -> Self {
-        let (process, is_interrupted) = match holder {
-            Holder::Process(process) => (Some(process), Some(false)),
-            Holder::Nobody => (None, Some(true)),
-            Holder::Unknown => (None, None),
+    fn of(account: &RunAccount, holder: Holder) -> Self {
+        let now = SystemClock.now();
+        let (process, is_interrupted, server_began) = match holder {
+            Holder::Process(process) => (Some(process), Some(false), None),
+            Holder::NobodySince(began)
+                if began > account.last_event && now.since(began) < RETURNS =>
+            {
+                (None, None, Some(began))
+            }
+            Holder::Nobody | Holder::NobodySince(_) => (None, Some(true), None),
+            Holder::Unknown => (None, None, None),
         };
-        let last_event_age = Some(SystemClock.now().since(last_event));
-        Self { process, is_interrupted, last_event_age }
+        let due = account.waiting_attempts.iter().map(|waiting| waiting.due_at);
+        let due: Vec<_> = due.filter(|due_at| *due_at > now).collect();
+        Self {
+            process,
+            is_interrupted,
+            server_began,
+            last_event_age: Some(now.since(account.last_event)),
+            waiting_attempts: due.len(),
+            next_due_at: due.into_iter().min(),
+        }
     }
 }
 
@@ -55,14 +80,14 @@ pub async fn account_now(store: &Store, run_id: Option<RunId>) -> Result<RunAcco
         return Ok(account);
     }
     let holder = store.run_holder(workflow).await;
-    if holder == Holder::Nobody {
+    if matches!(holder, Holder::Nobody | Holder::NobodySince(_)) {
         // whoever carried it out may have ended it since its events were read
         let left_out = std::mem::take(&mut account.left_out);
         account = account_of(store, Some(account.run_id), None).await?;
         account.left_out = left_out;
     }
     if account.status == Status::InProgress {
-        account.now = Now::at(account.last_event, holder);
+        account.now = Now::of(&account, holder);
     }
     Ok(account)
 }

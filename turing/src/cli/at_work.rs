@@ -18,8 +18,10 @@ pub(super) struct AtWork {
     pub(super) postings: usize,
     wave: Option<Wave>,
     attempts: BTreeMap<PostingId, Attempt>,
-    /// When something is attempted again, where nothing can be before.
-    waits_until: Option<Instant>,
+    /// When something is attempted again, where nothing can be before, and why.
+    waits: Option<(Option<Instant>, String)>,
+    /// Until when the store is waited for, while it is away.
+    away_until: Option<Instant>,
 }
 
 /// Something through which all postings come.
@@ -74,15 +76,20 @@ impl AtWork {
 
     pub(super) fn wave_begins(&mut self, name: String, size: usize) {
         self.wave = Some(Wave { name, size, ended: 0, failed: 0 });
-        (self.phase, self.waits_until) = (None, None);
+        (self.phase, self.waits) = (None, None);
     }
 
     pub(super) fn wave_ends(&mut self) {
         self.wave = None;
     }
 
-    pub(super) fn waits(&mut self, until: Option<Instant>) {
-        (self.phase, self.waits_until) = (None, until);
+    pub(super) fn waits(&mut self, until: Option<Instant>, why: String) {
+        (self.phase, self.waits) = (None, Some((until, why)));
+    }
+
+    /// The store is away, and is waited for until then; or it is not.
+    pub(super) fn store_away(&mut self, until: Option<Instant>) {
+        self.away_until = until;
     }
 
     pub(super) fn attempt_begins(
@@ -111,10 +118,10 @@ impl AtWork {
     /// How far it is, in one line for a log.
     pub(super) fn told(&self, now: Instant) -> String {
         if let Some(phase) = &self.phase {
-            return phase.told();
+            return phase.told() + &self.store(now);
         }
         let Self { ended, postings, .. } = self;
-        let mut told = match (&self.wave, self.waits_until) {
+        let mut told = match (&self.wave, &self.waits) {
             (Some(Wave { name, size, ended, failed: 0 }), _) => {
                 format!("{name}: {ended} of {size} ended")
             }
@@ -122,17 +129,26 @@ impl AtWork {
                 format!("{name}: {ended} of {size} ended, {failed} of them failed")
             }
             (None, None) => format!("{ended} of {postings} postings ended"),
-            (None, Some(until)) => format!(
-                "{ended} of {postings} postings ended; going on in {:.1} s",
+            (None, Some((Some(until), why))) => format!(
+                "{ended} of {postings} postings ended; {why}; going on in {:.1} s",
                 until.saturating_duration_since(now).as_secs_f64()
             ),
+            (None, Some((None, why))) => format!("{ended} of {postings} postings ended; {why}"),
         };
         if let Some((posting, seconds)) = self.longest(now) {
             let count = self.attempts.len();
             told +=
                 &format!(", {count} at work, the longest is posting {posting}, for {seconds} s");
         }
-        told
+        told + &self.store(now)
+    }
+
+    /// That the store is waited for, if it is, to be told behind something else.
+    fn store(&self, now: Instant) -> String {
+        self.away_until.map_or_else(String::new, |until| {
+            let left = until.saturating_duration_since(now).as_secs_f64().ceil();
+            format!("; the store is away, and is waited for, for about {left} s more")
+        })
     }
 
     /// The same as a bar, if it is known how much there is to do.
@@ -146,7 +162,9 @@ impl AtWork {
 
     /// In few words for beside a bar.
     fn shown(&self, now: Instant) -> String {
-        let Some(Wave { name, size, ended, .. }) = &self.wave else { return String::new() };
+        let Some(Wave { name, size, ended, .. }) = &self.wave else {
+            return self.waits.as_ref().map_or_else(String::new, |(_, why)| why.clone());
+        };
         let count = self.attempts.len();
         let mut shown = format!("{name}: {} to do", size.saturating_sub(ended + count));
         if let Some((posting, seconds)) = self.longest(now) {
@@ -167,7 +185,7 @@ impl AtWork {
             1 => ("1 attempt is".to_owned(), "ends"),
             count => (format!("{count} attempts are"), "end"),
         };
-        match longest {
+        let attempts = match longest {
             // what has no time left is about to be ended
             Some(longest) => format!(
                 "{are} in progress and {end} within {} s",
@@ -175,6 +193,10 @@ impl AtWork {
             ),
             None if self.attempts.is_empty() => "no attempt is in progress".to_owned(),
             None => format!("{are} in progress, which may take any time"),
+        };
+        match self.away_until {
+            Some(_) => attempts + &self.store(now) + ", to record what was done",
+            None => attempts,
         }
     }
 }
@@ -208,9 +230,10 @@ mod tests {
         assert_eq!(run.told(now), "10 check: 2 of 6 ended, 1 of them failed");
         assert_eq!(run.shown(now), "10 check: 4 to do");
         run.wave_ends();
-        run.waits(Some(now + seconds(30)));
-        assert_eq!(run.told(now), "0 of 9 postings ended; going on in 30.0 s");
-        assert_eq!(run.shown(now), "");
+        run.waits(Some(now + seconds(30)), "1 attempt waits for actor 7".to_owned());
+        let told = "0 of 9 postings ended; 1 attempt waits for actor 7; going on in 30.0 s";
+        assert_eq!(run.told(now), told);
+        assert_eq!(run.shown(now), "1 attempt waits for actor 7");
     }
 
     #[test]
@@ -249,5 +272,12 @@ mod tests {
         run.attempt_begins(PostingId(3), None, now);
         let told = "3 attempts are in progress, which may take any time";
         assert_eq!(run.stopping(now), told);
+        run.store_away(Some(now + seconds(30)));
+        let away = "; the store is away, and is waited for, for about 10 s more";
+        let later = now + seconds(20);
+        assert_eq!(run.stopping(later), format!("{told}{away}, to record what was done"));
+        assert!(run.told(later).ends_with(away), "{}", run.told(later));
+        run.store_away(None);
+        assert_eq!(run.stopping(later), told);
     }
 }

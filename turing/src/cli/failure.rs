@@ -165,10 +165,26 @@ pub(super) fn tell_descriptors(error: &(dyn Error + 'static)) {
     }
 }
 
+/// The file of a store, if nothing is there any more.
+fn file_that_is_gone(store: &str) -> Option<PathBuf> {
+    match store.parse() {
+        Ok(StoreUrl::Sqlite(path)) if matches!(path.try_exists(), Ok(false)) => Some(path),
+        _ => None,
+    }
+}
+
 pub(super) fn tell_failure(failure: &Failure, store: Option<&str>) {
     tell_error(failure);
     tell_descriptors(failure);
-    if matches!(failure, Failure::Run(error) if error.is_of_store()) {
+    let is_of_run = matches!(failure, Failure::Run(error) if error.is_of_store());
+    if let (true, Some(path)) = (is_of_run, store.and_then(file_that_is_gone)) {
+        tell(format_args!(
+            "  what was recorded is gone with {0}, unless it is at another place by now: put it, or a \
+             backup, back before the next call, or that begins a store without it; {0}-wal, if it is \
+             there, may have the newest events and belongs to that file",
+            path.display()
+        ));
+    } else if is_of_run {
         tell(
             "  what was recorded stays, and attempts whose results could not be recorded are made again; \
              once the store can be used, the same command goes on",

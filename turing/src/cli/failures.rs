@@ -2,15 +2,18 @@
 
 use turing_domain::{ConversationId, EndReason, FailureType, RunId};
 
-use super::output::Output;
-use crate::account::{FailedPosting, FrequentError, RunAccount};
+use super::output::{Output, shown};
+use super::show::second;
+use crate::account::{FailedPosting, FrequentError, RunAccount, WaitingAttempt, WaitingError};
 use crate::proposal::{command, is_in_memory};
 
-/// Prints each posting that ended otherwise than as completed, and of what.
+/// Prints each posting that ended otherwise than as completed, and of what; then what failed and is
+/// repeated.
 pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
-    let RunAccount { run_id, failed_postings, .. } = account;
+    let RunAccount { run_id, failed_postings, waiting_attempts, .. } = account;
     if failed_postings.is_empty() {
-        return output.line(format_args!("no posting of run {run_id} has failed"));
+        let for_good = if waiting_attempts.is_empty() { "" } else { " for good" };
+        output.line(format_args!("no posting of run {run_id} has failed{for_good}"));
     }
     for failed in failed_postings {
         let FailedPosting { posting_id, reason, conversation_id, attempt, .. } = failed;
@@ -24,9 +27,56 @@ pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
         if !error.is_empty() {
             output.hanging("  ", &error);
         }
-        for line in failed.stderr.iter().flat_map(|stderr| stderr.lines()) {
-            output.hanging("  | ", line);
+        tell_stderr(&failed.stderr, output);
+    }
+    for waiting in waiting_attempts {
+        let WaitingAttempt { posting_id, conversation_id: id, due_at, attempt, .. } = waiting;
+        let name = account.names.get(id).map_or_else(String::new, |name| format!(" {name}"));
+        let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
+        output.line(format_args!(
+            "posting {posting_id}: failed at {id}{name}{attempt}, and is repeated, not before {}",
+            second(*due_at)
+        ));
+        let error = what(None, &waiting.failure_type, &waiting.error);
+        if !error.is_empty() {
+            output.hanging("  ", &error);
         }
+        tell_stderr(&waiting.stderr, output);
+    }
+}
+
+fn tell_stderr(stderr: &Option<String>, output: &mut Output) {
+    for line in stderr.iter().flat_map(|stderr| stderr.lines()) {
+        output.hanging("  | ", line);
+    }
+}
+
+/// Prints what most attempts failed of that are repeated, by whom and when.
+pub(super) fn tell_waiting(
+    account: &RunAccount,
+    name_of: impl Fn(ConversationId) -> String,
+    output: &mut Output,
+) {
+    if account.waiting.is_empty() {
+        return;
+    }
+    output.line("\nfailed attempts that are repeated:");
+    for waiting in &account.waiting {
+        let WaitingError { attempts, example, conversation_id, actor_id, due_at, .. } = waiting;
+        let many = match attempts {
+            1 => format!("posting {example}"),
+            _ => format!("{attempts} postings, such as {example},"),
+        };
+        let actor = actor_id.map_or_else(String::new, |id| match account.actors.get(&id) {
+            Some(name) => format!(" by actor {id} ({})", shown(name, 40)),
+            None => format!(" by actor {id}"),
+        });
+        let before = format!(
+            "  {many} at {}{actor}, not before {}: ",
+            name_of(*conversation_id),
+            second(*due_at)
+        );
+        output.hanging(&before, &what(None, &waiting.failure_type, &waiting.error));
     }
 }
 

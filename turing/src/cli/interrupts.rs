@@ -44,8 +44,6 @@ impl Interrupts {
 
     /// From now on a signal ends the program at once, because nothing has begun.
     pub(super) fn before(&self) -> Result<(), Failure> {
-        // who asks how far a run is asks too early; the handler stays when nobody listens
-        drop(signal(SignalKind::user_defined1()).map_err(Failure::Signals)?);
         self.enter(Phase::Before).map_err(Failure::Signals)
     }
 
@@ -93,6 +91,13 @@ async fn listen(mut signals: Signal, phase: Arc<Mutex<Option<Phase>>>, heard: wa
 
 fn locked(phase: &Mutex<Option<Phase>>) -> MutexGuard<'_, Option<Phase>> {
     phase.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on SIGUSR1, which asks a run how far it is, ends no command, whether it can answer or not.
+/// What it starts has the default again.
+pub(super) fn outlive_questions() {
+    // the handler stays when nobody listens
+    drop(signal(SignalKind::user_defined1()));
 }
 
 /// From now on a write past the largest size of a file (`ulimit -f`) fails, and what wanted to write

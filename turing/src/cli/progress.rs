@@ -13,7 +13,7 @@ use super::telling::{tell, tell_progress};
 use crate::breakers::OpenBreaker;
 use crate::definition::{Definition, Finding};
 use crate::proposal::command;
-use crate::run::{Before, GivenUp, Observer, Preparation};
+use crate::run::{Before, GivenUp, Observer, Preparation, Wait};
 use crate::store::StoreUrl;
 
 /// Tells progress on standard error.
@@ -23,8 +23,13 @@ pub(super) struct Progress {
     of: String,
     /// What is told of the definition when a run begins.
     warnings: Vec<Finding>,
+    /// The wait that was told last since a wave began.
+    wait_told: Option<Wait>,
     going: Arc<Going>,
 }
+
+/// A wait that is shorter is not told.
+const WORTH_TELLING: Duration = Duration::from_millis(100);
 
 impl Progress {
     /// Of a run of this call.
@@ -38,7 +43,7 @@ impl Progress {
         let workflow = &definition.workflow;
         let of = format!("workflow {} ({}) in {store}", workflow.id, shown(&workflow.name, 40));
         let warnings = if going.is_quiet() { Vec::new() } else { definition.warnings.clone() };
-        Self { of, warnings, going: Arc::clone(going) }
+        Self { of, warnings, wait_told: None, going: Arc::clone(going) }
     }
 }
 
@@ -85,6 +90,7 @@ impl Observer for Progress {
     }
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
+        self.wait_told = None;
         self.going.change(|run| run.wave_begins(name_of(conversation), postings));
     }
 
@@ -117,29 +123,17 @@ impl Observer for Progress {
         ));
     }
 
-    fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
-        let until = Instant::now().checked_add(longest);
-        self.going.change(|run| run.waits(until));
-        let seconds = longest.as_secs_f64();
-        if waiting > 0 {
-            self.going.say(format_args!(
-                "  {waiting} failed attempts wait; the next is due in {seconds:.1} s"
-            ));
+    fn waits(&mut self, wait: &Wait) {
+        let until = Instant::now().checked_add(wait.longest);
+        let why = shown(&wait.to_string(), 1000);
+        self.going.change(|run| run.waits(until, why.clone()));
+        // each failed attempt whose time has come finds the same wait once more
+        let is_told = self.wait_told.as_ref().is_some_and(|told| told.is_for_the_same(wait));
+        if wait.longest < WORTH_TELLING || is_told {
+            return;
         }
-        if held > 0 {
-            self.going.say(format_args!(
-                "  {held} attempts are held because their actor's circuit breaker is open; going on \
-                 in {seconds:.1} s"
-            ));
-        }
-    }
-
-    fn pauses(&mut self, held: usize, longest: Duration) {
-        let seconds = longest.as_secs_f64();
-        self.going.say(format_args!(
-            "  {held} attempts are held because their actor asked for a pause; going on in \
-             {seconds:.1} s"
-        ));
+        self.wait_told = Some(wait.clone());
+        self.going.say(format_args!("  {why}; going on in {:.1} s", wait.longest.as_secs_f64()));
     }
 
     fn waits_for(&mut self, postings: &[PostingId]) {
@@ -171,6 +165,8 @@ impl Observer for Progress {
     }
 
     fn store_away(&mut self, reason: &str, longest: Duration) {
+        let until = Instant::now().checked_add(longest);
+        self.going.change(|run| run.store_away(until));
         tell(format_args!(
             "  waiting for the store, for up to {} s: see that it can be used again; if it is away for \
              longer, the same command goes on: {}",
@@ -180,6 +176,7 @@ impl Observer for Progress {
     }
 
     fn store_back(&mut self) {
+        self.going.change(|run| run.store_away(None));
         tell("  the store answers again; the run goes on");
     }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use es_core::event::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::ConversationId;
 
 use super::arguments::ShowArgs;
-use super::failures::{tell_errors, tell_failed};
+use super::failures::{tell_errors, tell_failed, tell_waiting};
 use super::output::{Output, counted, rows, shown, table};
 use super::report::tell_open_breakers;
 use super::{Failure, Verdict, run_name};
@@ -23,15 +25,19 @@ pub(super) async fn execute(
 ) -> Result<Verdict, Failure> {
     let account = account_now(store, run_name::find(store, &args.run).await?).await?;
     // a run that is over waits for no actor
-    let open_breakers = match (args.failed, &account.status) {
+    let mut open_breakers = match (args.failed, &account.status) {
         (false, Status::InProgress) => open_breakers(&store.events).await?,
         _ => Vec::new(),
     };
+    for breaker in &mut open_breakers {
+        breaker.name = account.actors.get(&breaker.actor).cloned();
+    }
     match (args.failed, args.common.json) {
         (true, true) => output.json(&json!({
             "run_id": account.run_id,
             "workflow_id": account.workflow_id,
             "failed": account.failed_postings,
+            "waiting": account.waiting_attempts,
             "left_out": account.left_out,
         })),
         (false, true) => {
@@ -57,12 +63,31 @@ pub(super) fn going(now: &Now) -> String {
         (None, Some(true)) => {
             "interrupted: no process carries it out; the same command goes on".to_owned()
         }
-        (None, _) => "in progress".to_owned(),
+        (None, _) => match now.server_began {
+            Some(began) => format!(
+                "in progress, or interrupted: the server began at {}, and a run that goes on takes its \
+                 lock again before its next attempt; if none does, the same command goes on",
+                second(began)
+            ),
+            None => "in progress".to_owned(),
+        },
+    };
+    let going = match (now.waiting_attempts, now.next_due_at) {
+        (1, Some(due_at)) => format!("{going}; 1 failed attempt waits until {}", second(due_at)),
+        (count, Some(due_at)) => {
+            format!("{going}; {count} failed attempts wait, the first until {}", second(due_at))
+        }
+        (_, None) => going,
     };
     match now.last_event_age {
         Some(age) => format!("{going}; newest event {} ago", rounded(age)),
         None => going,
     }
+}
+
+/// An instant to the second, for people.
+pub(super) fn second(time: Timestamp) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// A length of time for people.
@@ -91,11 +116,15 @@ fn tell(account: &RunAccount, output: &mut Output) {
         Status::Completed => "completed".to_owned(),
         Status::Failed(error) => format!("failed: {}", shown(error, usize::MAX)),
     };
-    let seconds = account.duration().as_secs_f64();
+    // of a run that goes on nobody knows how long it takes
+    let took = match (&account.status, account.now.last_event_age) {
+        (Status::InProgress, Some(age)) => format!("{} ago", rounded(account.duration() + age)),
+        _ => format!("{:.1} s", account.duration().as_secs_f64()),
+    };
     let name = account.workflow_name.as_deref();
     let name = name.map_or_else(String::new, |name| format!(" ({})", shown(name, 60)));
     output.line(format_args!(
-        "run {run_id} of workflow {workflow_id}{name}, began {began}, {seconds:.1} s, {status}\n"
+        "run {run_id} of workflow {workflow_id}{name}, began {began}, {took}, {status}\n"
     ));
     let ended: usize = account.ended.values().sum();
     let reasons: Vec<_> =
@@ -154,6 +183,7 @@ fn tell(account: &RunAccount, output: &mut Output) {
         ]);
     }
     output.line(rows(&listed));
+    tell_waiting(account, named, output);
     tell_errors(*run_id, &account.errors, named, output);
 }
 
@@ -165,7 +195,8 @@ mod tests {
     fn a_run_in_progress_says_who_carries_it_out_and_how_old_its_newest_event_is() {
         let now = |process: Option<&str>, is_interrupted, seconds| {
             let last_event_age = Some(Duration::from_secs(seconds));
-            going(&Now { process: process.map(str::to_owned), is_interrupted, last_event_age })
+            let process = process.map(str::to_owned);
+            going(&Now { process, is_interrupted, last_event_age, ..Now::default() })
         };
         let told = now(Some("31666"), Some(false), 119);
         assert_eq!(told, "in progress, process 31666; newest event 119 s ago");
@@ -175,5 +206,16 @@ mod tests {
         assert_eq!(now(None, None, 7_200), "in progress; newest event 2 h ago");
         assert_eq!(now(None, None, 200_000), "in progress; newest event 2 days ago");
         assert_eq!(going(&Now::default()), "in progress");
+        let server_began = Some(Timestamp::from_micros(1_764_000_000_123_456));
+        let told = going(&Now { server_began, ..Now::default() });
+        let since =
+            "in progress, or interrupted: the server began at 2025-11-24T16:00:00Z, and a run";
+        assert!(told.starts_with(since), "{told}");
+        let next_due_at = Some(Timestamp::from_micros(1_764_000_000_123_456));
+        let waits = |waiting_attempts| Now { waiting_attempts, next_due_at, ..Now::default() };
+        let told = "in progress; 1 failed attempt waits until 2025-11-24T16:00:00Z";
+        assert_eq!(going(&waits(1)), told);
+        let told = "in progress; 3 failed attempts wait, the first until 2025-11-24T16:00:00Z";
+        assert_eq!(going(&waits(3)), told);
     }
 }

@@ -1,7 +1,10 @@
 //! How requests travel: pooled connections, HTTP/1.1, no redirects, no proxies.
 
+use std::collections::HashSet;
+use std::error::Error;
 use std::io;
-use std::sync::OnceLock;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -9,10 +12,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
 };
+use hyper::http::Extensions;
 use hyper::{HeaderMap, Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::connect::{Connect, HttpConnector, HttpInfo};
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::endpoint::{Address, EndpointError};
@@ -34,8 +38,21 @@ const ESCAPED_BYTES: usize = "\\u0000".len();
 /// Keeps connections to language models open between calls; one serves a whole run.
 #[derive(Debug, Default)]
 pub struct LlmClient {
-    plain: OnceLock<Client<HttpConnector, Full<Bytes>>>,
-    secure: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    plain: OnceLock<Pool<HttpConnector>>,
+    secure: OnceLock<Pool<HttpsConnector<HttpConnector>>>,
+}
+
+/// Of so many connections it is kept in mind that they have answered.
+const ANSWERED: usize = 1024;
+
+/// Connections of one kind.
+#[derive(Debug)]
+struct Pool<C> {
+    kept: Client<C, Full<Bytes>>,
+    /// Opens a connection for each request.
+    fresh: Client<C, Full<Bytes>>,
+    /// The kept connections that have answered, by their addresses on this side.
+    answered: Mutex<HashSet<SocketAddr>>,
 }
 
 impl LlmClient {
@@ -64,20 +81,20 @@ impl LlmClient {
         let request =
             request.body(Full::from(body)).expect("every part of the request was checked before");
         let sent = match address.is_secure() {
-            true => self.secure(address)?.request(request).await,
-            false => self.plain().request(request).await,
+            true => self.secure(address)?.send(request).await,
+            false => self.plain().send(request).await,
         };
         sent.map_err(CallError::sending)
     }
 
-    fn plain(&self) -> &Client<HttpConnector, Full<Bytes>> {
-        self.plain.get_or_init(|| pooled(connector()))
+    fn plain(&self) -> &Pool<HttpConnector> {
+        self.plain.get_or_init(|| Pool::new(connector()))
     }
 
     fn secure(
         &self,
         address: &Address,
-    ) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, EndpointError> {
+    ) -> Result<&Pool<HttpsConnector<HttpConnector>>, EndpointError> {
         if let Some(client) = self.secure.get() {
             return Ok(client);
         }
@@ -85,15 +102,63 @@ impl LlmClient {
             endpoint: address.to_string(),
             source,
         })?;
-        Ok(self.secure.get_or_init(|| pooled(connector)))
+        Ok(self.secure.get_or_init(|| Pool::new(connector)))
     }
 }
 
-fn pooled<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_LIMIT)
-        .build(connector)
+impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
+    fn new(connector: C) -> Self {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_LIMIT);
+        let kept = builder.build(connector.clone());
+        let fresh = builder.pool_max_idle_per_host(0).build(connector);
+        Self { kept, fresh, answered: Mutex::default() }
+    }
+
+    /// Sends a request; once more on a connection of its own if it met one that the endpoint had
+    /// closed after an answer, or closed then, without a word.
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let again = request.clone();
+        match self.kept.request(request).await {
+            Ok(response) => {
+                self.remember(&response);
+                Ok(response)
+            }
+            Err(error) if self.was_reused(&error) => self.fresh.request(again).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn answered(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, response: &Response<Incoming>) {
+        let Some(connection) = response.extensions().get::<HttpInfo>() else { return };
+        let mut answered = self.answered();
+        if answered.len() >= ANSWERED {
+            answered.clear();
+        }
+        answered.insert(connection.local_addr());
+    }
+
+    /// True if the request was lost, before an answer began, on a connection that had answered
+    /// another one.
+    fn was_reused(&self, error: &legacy::Error) -> bool {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+        let is_lost = cause.is_some_and(|cause| {
+            let is_of_system = cause.source().is_some_and(|system| system.is::<io::Error>());
+            cause.is_incomplete_message() || is_of_system
+        });
+        let Some(connected) = error.connect_info().filter(|_| is_lost) else { return false };
+        let mut extras = Extensions::new();
+        connected.get_extras(&mut extras);
+        let connection = extras.get::<HttpInfo>();
+        connection.is_some_and(|connection| self.answered().remove(&connection.local_addr()))
+    }
 }
 
 fn connector() -> HttpConnector {

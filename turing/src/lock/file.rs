@@ -217,14 +217,60 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 fn write_into(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
-    file.write_all(format!("{}\n{NOTICE}\n", std::process::id()).as_bytes())
+    let place = Place::here().map_or_else(String::new, |here| format!("{}\n", here.line()));
+    file.write_all(format!("{}\n{NOTICE}\n{place}", std::process::id()).as_bytes())
 }
 
-/// The process that is named in the file.
+/// The process that is named in the file, and where it is if not here.
 fn process_in(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let process = text.lines().next().unwrap_or_default().trim();
-    if process.is_empty() { "?" } else { process }.to_owned()
+    let mut lines = text.lines();
+    let process = lines.next().unwrap_or_default().trim();
+    let process = if process.is_empty() { "?" } else { process };
+    // behind the notice, unless an older program wrote it
+    let place = lines.nth(1).and_then(Place::in_line).zip(Place::here());
+    let place = place.map_or_else(String::new, |(there, here)| there.seen_from(&here));
+    format!("{process}{place}")
+}
+
+/// Where the number of a process means something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    /// As the kernel names it.
+    namespace: String,
+    host: String,
+}
+
+impl Place {
+    /// Where this process is, if the system tells it.
+    fn here() -> Option<Self> {
+        let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        let namespace = namespace.to_str()?.to_owned();
+        Some(Self { namespace, host: host.trim().to_owned() })
+    }
+
+    fn line(&self) -> String {
+        let Self { namespace, host } = self;
+        format!("It has its number in PID namespace {namespace} on host {host}")
+    }
+
+    fn in_line(line: &str) -> Option<Self> {
+        let place = line.strip_prefix("It has its number in PID namespace ")?;
+        let (namespace, host) = place.split_once(" on host ")?;
+        Some(Self { namespace: namespace.to_owned(), host: host.to_owned() })
+    }
+
+    /// What tells a process there from one with its number here, to be put behind the number.
+    fn seen_from(&self, here: &Self) -> String {
+        let Self { namespace, host } = self;
+        match (*namespace == here.namespace, *host == here.host) {
+            (true, true) => String::new(),
+            (false, true) => " of another PID namespace, such as a container's".to_owned(),
+            (true, false) => format!(" on host {host}"),
+            (false, false) => format!(" of another PID namespace, on host {host}"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use es_core::event::Timestamp;
 use es_core::execution::{StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgRow;
 use es_postgres::sqlx::{self, Connection, PgConnection, Row};
@@ -13,7 +14,7 @@ use es_postgres::{PostgresConfig, store_error};
 use tokio::time::timeout;
 use turing_domain::WorkflowId;
 
-use super::LockError;
+use super::{Holder, LockError};
 
 /// How long the server has to answer: for the lock, for another connection, and whether the lock is
 /// still held.
@@ -163,15 +164,23 @@ impl SessionLock {
 pub(super) async fn holder(
     config: &PostgresConfig,
     workflow: WorkflowId,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Holder, StoreError> {
     let what = format!("asking who runs workflow {workflow}");
     let asked = async {
         let mut connection = config.connect().await?;
-        let found = find_holder(&mut connection, config, workflow).await;
-        let found = found.map_err(|error| store_error(&what, &config.place(), error))?;
+        let failed = |error| store_error(&what, &config.place(), error);
+        let found = find_holder(&mut connection, config, workflow).await.map_err(failed)?;
+        let holder = match found {
+            Some((process, _)) => Holder::Process(process),
+            None => {
+                let began = sqlx::query_scalar(include_str!("server_began.sql")).persistent(false);
+                let began: i64 = began.fetch_one(&mut connection).await.map_err(failed)?;
+                Holder::NobodySince(Timestamp::from_micros(began))
+            }
+        };
         // the server notices in any case
         let _ = connection.close().await;
-        Ok(found.map(|(process, _)| process))
+        Ok(holder)
     };
     let asked = timeout(PATIENCE, asked).await;
     asked.unwrap_or_else(|_| Err(unanswered(config, &what, "")))

@@ -53,7 +53,8 @@ impl Recording {
 }
 
 impl super::Shared {
-    /// Records something in a task of its own, which others wait for for a moment.
+    /// Records something in a task of its own, which others wait for for a moment; where nothing could
+    /// be recorded for them either, until it is done.
     pub(super) async fn recording(
         &self,
         posting: PostingId,
@@ -61,7 +62,9 @@ impl super::Shared {
     ) -> Result<Recording, JoinError> {
         let mut one = JoinSet::new();
         one.spawn(async move { Recorded { posting, done: work.await } });
-        match tokio::time::timeout(PATIENCE, one.join_next()).await {
+        let is_whole = self.store.is_held_as_a_whole();
+        let patience = if is_whole { Duration::MAX } else { PATIENCE };
+        match tokio::time::timeout(patience, one.join_next()).await {
             Ok(Some(recorded)) => Ok(Recording::Over(Box::new(recorded?))),
             Ok(None) | Err(_) => Ok(Recording::Late(posting, one)),
         }

@@ -6,7 +6,7 @@ use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream, Timestamp};
 use es_core::execution::stream_of;
 use es_core::{CommandError, Repository};
 use futures_util::TryStreamExt;
-use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
+use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
@@ -29,7 +29,8 @@ pub(super) struct Begin {
 /// So much of a name is recorded with a run.
 const NAME_CHARS: usize = 60;
 
-/// So many bytes of names of conversations are, or none: the metadata of an event have a limit.
+/// So many bytes of names of conversations and of actors are, or none of these: the metadata of an
+/// event have a limit.
 const NAMES_BYTES: usize = 32 * 1024;
 
 /// What a call finds.
@@ -142,8 +143,8 @@ pub(super) async fn runs_of(
     Ok(runs.load(&workflow_id).await.map_err(RunError::load)?.state)
 }
 
-/// How people know the workflow and its conversations, for whoever looks at the run without the
-/// definition.
+/// How people know the workflow, its conversations and its actors, for whoever looks at the run
+/// without the definition.
 fn names(workflow: &Workflow) -> Metadata {
     let short =
         |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
@@ -153,11 +154,17 @@ fn names(workflow: &Workflow) -> Metadata {
         .map(|conversation| (conversation.id, short(&conversation.name)))
         .collect();
     let metadata = Metadata::new().with(WORKFLOW_NAME, short(&workflow.name));
-    let named = metadata.clone().with(CONVERSATION_NAMES, conversations);
-    let document = named.document(CONVERSATION_NAMES.name());
-    match document.is_some_and(|names| names.as_str().len() <= NAMES_BYTES) {
-        true => named,
-        false => metadata,
+    let actors: BTreeMap<_, _> =
+        workflow.actors.iter().map(|actor| (actor.id, short(&actor.name))).collect();
+    let with_conversations = metadata.clone().with(CONVERSATION_NAMES, conversations);
+    let with_actors = with_conversations.clone().with(ACTOR_NAMES, actors);
+    let bytes =
+        |name: &str| with_actors.document(name).map_or(usize::MAX, |names| names.as_str().len());
+    let of_conversations = bytes(CONVERSATION_NAMES.name());
+    match of_conversations.saturating_add(bytes(ACTOR_NAMES.name())) {
+        ..=NAMES_BYTES => with_actors,
+        _ if of_conversations <= NAMES_BYTES => with_conversations,
+        _ => metadata,
     }
 }
 

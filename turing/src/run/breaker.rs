@@ -186,7 +186,7 @@ impl Breakers {
 
 impl Shared {
     /// What people call an actor.
-    fn name_of(&self, actor: ActorId) -> Option<String> {
+    pub(super) fn name_of(&self, actor: ActorId) -> Option<String> {
         self.definition.workflow.actor(actor).map(|actor| actor.name.clone())
     }
 

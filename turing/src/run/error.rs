@@ -7,6 +7,7 @@ use es_core::execution::{Conflict, InvalidRequest, LoadError, StoreError, StoreE
 use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
 use super::Difference;
+use super::held_file;
 use super::starts::PATIENCE;
 use crate::lock::LockError;
 use crate::proposal::{command, quoted};
@@ -171,7 +172,9 @@ impl RunError {
     /// as while its server restarts, or somebody holds it. A posting that is held up is no reason to
     /// wait, because it stands apart.
     pub(super) fn passes(&self) -> bool {
-        let passes = |error: &StoreError| error.is_transient() || error.is_outcome_unknown();
+        let passes = |error: &StoreError| {
+            error.is_transient() || error.is_outcome_unknown() || held_file::is_held(error)
+        };
         let stands_apart = self.is_held_up() && matches!(self, Self::Step(_));
         self.store_error().is_some_and(passes) && !stands_apart
     }

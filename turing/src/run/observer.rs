@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use turing_domain::{Conversation, PostingId, RunId};
 
-use super::{Before, GivenUp};
+use super::{Before, GivenUp, Wait};
 use crate::breakers::OpenBreaker;
 
 /// What is done with each posting before the first attempt of a run.
@@ -57,20 +57,15 @@ pub trait Observer: Send {
     fn posting_ended(&mut self, ended: usize) {
         let _ = ended;
     }
-    /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
-    /// `held` ones for an actor whose circuit breaker is open.
-    fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
-        let _ = (waiting, held, longest);
+    /// Nothing can be attempted for a while. Told each time that the run finds nothing to attempt,
+    /// which it may often do during one wait.
+    fn waits(&mut self, wait: &Wait) {
+        let _ = wait;
     }
     /// An actor gets no call for a while: its circuit breaker was open when the run began or went on,
     /// or has opened now.
     fn breaker_open(&mut self, breaker: &OpenBreaker) {
         let _ = breaker;
-    }
-    /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
-    /// their actor asked for.
-    fn pauses(&mut self, held: usize, longest: Duration) {
-        let _ = (held, longest);
     }
     /// Nothing is left to be done but to wait until something can be recorded for these postings.
     fn waits_for(&mut self, postings: &[PostingId]) {

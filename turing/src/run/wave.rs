@@ -15,7 +15,7 @@ use super::apart::Recording;
 use super::clocks::Moment;
 use super::step::{AttemptResult, Moved, take_step};
 use super::wave_record::{WaveRecord, as_u32};
-use super::{Run, RunError, Shared};
+use super::{Held, HeldBy, Run, RunError, Shared, Wait};
 
 /// For how long the end of a wave waits for the lock, to be recorded with the beginning of the next
 /// one. The lock is for what begins: who does not get it records the end all the same.
@@ -82,16 +82,20 @@ impl Run<'_> {
 
     /// Tells what waits for so long, and for what.
     fn tell_wait(&mut self, longest: Duration, now: Instant) {
-        let conversations = self.shared.definition.workflow.conversations.iter();
-        let paused: usize = conversations
-            .filter(|one| self.shared.pauses.until(one.actor, now).is_some())
-            .map(|one| self.agenda.at(one.id))
-            .sum();
-        let held = self.agenda.ready().saturating_sub(paused);
-        self.observer.waits(self.agenda.waiting(), held, longest);
-        if paused > 0 {
-            self.observer.pauses(paused, longest);
+        let shared = self.shared.clone();
+        let mut held = Vec::<Held>::new();
+        for conversation in &shared.definition.workflow.conversations {
+            let (actor, attempts) = (conversation.actor, self.agenda.at(conversation.id));
+            if attempts == 0 {
+                continue;
+            }
+            let Some(by) = shared.held_by(actor, now) else { continue };
+            match held.iter_mut().find(|known| known.actor == actor) {
+                Some(known) => known.attempts += attempts,
+                None => held.push(Held { actor, name: shared.name_of(actor), attempts, by }),
+            }
         }
+        self.observer.waits(&Wait { longest, due: self.agenda.waiting(), held });
     }
 
     /// Waits until then, until something was recorded for a posting that stands apart, until somebody
@@ -327,6 +331,15 @@ impl Shared {
             (gate, None) => gate,
             (Gate::Shut { until }, Some(pause)) => Gate::Shut { until: until.max(pause) },
             (_, Some(until)) => Gate::Shut { until },
+        }
+    }
+
+    /// Why an actor gets no call now, if it gets none.
+    fn held_by(&self, actor: ActorId, now: Instant) -> Option<HeldBy> {
+        match (self.pauses.until(actor, now), self.breakers.gate(actor, now)) {
+            (Some(_), _) => Some(HeldBy::Pause),
+            (None, Gate::Shut { .. }) => Some(HeldBy::Breaker),
+            (None, Gate::Wide | Gate::One) => None,
         }
     }
 

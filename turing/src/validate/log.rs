@@ -115,14 +115,14 @@ impl Seen {
             .then(|| format!("{missing} of the events up to event {} are not there", self.highest));
         let reversed = self.reversed.tell(|count, first| {
             format!(
-                "{count} of its events, the first of them event {first}, stand in the log behind \
-                 their successors"
+                "the place in the log of {count} of its events, the first of them event {first}, is \
+                 behind that of a successor"
             )
         });
         let earlier = self.earlier.tell(|count, first| {
             format!(
-                "{count} of its events, the first of them event {first}, have an earlier time than \
-                 their predecessors; versions decide the order"
+                "the time of {count} of its events, the first of them event {first}, is earlier than \
+                 that of the event before; versions decide the order"
             )
         });
         let unreadable = self.unreadable.tell(|count, first| {

@@ -37,11 +37,12 @@ fn a_run_that_waits_for_a_breaker_goes_on_when_somebody_closes_it() {
     told.up_to("circuit breaker is open");
 
     let shown = workspace.turing(&["run", "show"]).expect_code(0).stdout;
-    assert!(shown.contains("  actor 10 gets no further call before "), "{shown}");
+    assert!(shown.contains("  actor 10 (check) gets no further call before "), "{shown}");
     assert!(shown.contains(WHY) && shown.contains(": jq: not found\n"), "{shown}");
     let shown = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
     let breaker = &shown["open_breakers"][0];
     assert_eq!((&breaker["actor"], &breaker["failures"]), (&json!(10), &json!(2)));
+    assert_eq!(breaker["name"], "check");
     assert_eq!(breaker["last_failure"]["failure_type"], "script_error");
 
     workspace.file("mended", "");

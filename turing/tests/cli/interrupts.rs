@@ -149,7 +149,7 @@ fn a_report_has_no_table_of_nothing_and_one_is_no_plural() {
     std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
     workspace.amend("base_seconds = 0.01", "base_seconds = 600");
     let mut run = spawn(&mut workspace.command(&RUN));
-    run.told().up_to("the next is due in");
+    run.told().up_to("1 failed attempt waits to be repeated; going on in ");
     run.signal(Signal::TERM);
     let report = run.stdout();
     assert_eq!(run.code(), Some(75), "{report}");

@@ -1,13 +1,16 @@
 //! Language models as actors of a run, against a server of our own on the loopback address.
 
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::model::serve;
-use crate::support::{Workspace, find, names};
+use crate::support::process::Process;
+use crate::support::{RUN, Workspace, find, names};
 
 /// One language model that grades, and a script that saves.
 fn workspace(endpoint: &str) -> Workspace {
@@ -153,7 +156,10 @@ fn nobody_asks_an_endpoint_before_the_pause_is_over_that_it_asked_for() {
     let workspace = with_breaker(&endpoint, 5, 0.1);
     workspace.postings(POSTINGS);
     let answer = workspace.run(&["--parallel", "6"]).expect_code(0);
-    assert!(answer.stderr.contains("because their actor asked for a pause"), "{answer:#?}");
+    assert!(
+        answer.stderr.contains(" for actor 80 (grader), which asked for a pause; going on in "),
+        "{answer:#?}"
+    );
 
     // only what was under way at the first refusal was refused
     assert_eq!(asked.lock().unwrap().len(), POSTINGS + 6);
@@ -196,6 +202,42 @@ fn a_call_that_says_nothing_about_the_actor_is_not_the_one_that_its_breaker_wait
     let retries = events_of_posting.iter().filter(|event| event["event_type"] == "retry_scheduled");
     let due: Vec<_> = retries.map(|event| time(&event["payload"]["due_at"])).collect();
     assert!(time(&events[3]["payload"]["until"]) >= due[1], "{events:#?}");
+}
+
+#[test]
+fn whoever_looks_is_told_what_a_run_waits_for_and_until_when() {
+    let (endpoint, _) = serve(|_, _| (429, "retry-after: 1000\r\n", json!({"error": "slow down"})));
+    let workspace = workspace(&endpoint);
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "1"]].concat());
+    let mut run = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut told = run.told();
+    let why = "1 failed attempt waits to be repeated, 1 attempt waits for actor 80 (grader), which \
+               asked for a pause; going on in ";
+    told.up_to(why);
+    run.signal(Signal::USR1);
+    told.up_to(&format!("0 of 2 postings ended; {why}"));
+
+    let text = workspace.turing(&["runs"]).expect_code(0).stdout;
+    assert!(text.contains("; 1 failed attempt waits until 20"), "{text}");
+    let row = workspace.runs()[0].take();
+    assert_eq!(row["waiting_attempts"], 1);
+    assert!(time(&row["next_due_at"]) > Utc::now(), "{row}");
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    let repeated = "failed attempts that are repeated:\n  posting 1 at 10 grade by actor 80 (grader), \
+                    not before 20";
+    assert!(text.contains(repeated) && text.contains("Z: rate_limited: "), "{text}");
+    assert!(text.contains(" s ago, in progress, process "), "{text}");
+    let shown = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&shown["waiting"][0]["attempts"], &shown["errors"]), (&json!(1), &json!([])));
+    let failed = ["run", "show", "--failed"];
+    let text = workspace.turing(&failed).expect_code(0).stdout;
+    assert!(
+        text.contains(" has failed for good\nposting 1: failed at 10 grade, attempt 1"),
+        "{text}"
+    );
+    assert!(text.contains("\n  rate_limited: "), "{text}");
+    let shown = workspace.turing(&[&failed[..], &["--json"]].concat()).expect_code(0).json();
+    assert_eq!((&shown["failed"], &shown["waiting"][0]["actor_id"]), (&json!([]), &json!(80)));
 }
 
 fn time(text: &Value) -> DateTime<Utc> {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use crate::support::gates::Gated;
 use crate::support::{Answer, END, RUN, Workspace};
 
 fn workspace() -> Workspace {
@@ -133,6 +134,34 @@ fn who_only_reads_a_file_of_an_older_program_is_told_the_command_that_migrates_i
         assert_eq!(again, json!({ "migrated": false }));
         workspace.turing(&["validate"]).expect_code(0);
     }
+}
+
+#[test]
+fn nobody_is_told_that_what_was_recorded_stays_in_a_file_that_is_gone() {
+    let gated = Gated::new(1);
+    let mut run = gated.start("sqlite:turing.db");
+    let gate = gated.gate(1, &mut run);
+    fs::remove_file(gated.workspace.path().join("turing.db")).unwrap();
+    gate.open();
+    let told = run.end().expect_code(3).stderr;
+    let gone = "what was recorded is gone with turing.db, unless it is at another place by now";
+    assert!(told.contains(gone) && !told.contains("what was recorded stays"), "{told}");
+}
+
+#[test]
+fn who_looks_for_a_file_that_is_gone_is_told_of_the_log_that_is_left() {
+    let workspace = Workspace::new();
+    let looks: [&[&str]; 2] = [&["runs"], &["validate"]];
+    for look in looks {
+        let told = workspace.turing(look).expect_code(3).stderr;
+        assert!(told.contains("there is no such file"), "{told}");
+    }
+    workspace.file("turing.db-wal", "the newest events");
+    for look in looks {
+        let told = workspace.turing(look).expect_code(3).stderr;
+        assert!(told.contains("the write-ahead log of one is beside it"), "{told}");
+    }
+    assert!(workspace.path().join("turing.db-wal").exists());
 }
 
 #[test]

@@ -36,10 +36,8 @@ impl Running {
         let mut waits = 0;
         for line in BufReader::new(self.0.stderr.take().unwrap()).lines() {
             let line = line.unwrap();
-            let is_wait = ["next is due in ", "going on in "]
-                .iter()
-                .find_map(|before| line.split_once(before)?.1.strip_suffix(" s"));
-            if let Some(seconds) = is_wait {
+            let wait = line.split_once("going on in ");
+            if let Some(seconds) = wait.and_then(|(_, wait)| wait.strip_suffix(" s")) {
                 let seconds: f64 = seconds.parse().unwrap();
                 assert!(seconds <= longest, "{line}, and at most {longest} s are right");
                 told(waits, pid);

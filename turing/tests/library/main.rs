@@ -9,6 +9,7 @@ mod clocks;
 mod demo_actors;
 mod entering;
 mod held;
+mod held_file;
 mod llm;
 mod posting_data;
 mod waves;

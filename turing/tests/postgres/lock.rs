@@ -77,6 +77,12 @@ fn a_restart_of_the_server_takes_the_lock_from_no_run() {
     let restart = || {
         server.stop();
         server.start();
+        // nobody has the lock, and it is not known whether somebody comes back
+        let look = |arguments: &[&str]| directly(&Workspace::new(), &database.url(), arguments);
+        let text = look(&["runs"]).expect_code(0).stdout;
+        assert!(text.contains(", in progress, or interrupted: the server began at "), "{text}");
+        let shown = look(&["run", "show", "--json"]).expect_code(0).json();
+        assert!(shown["is_interrupted"].is_null() && shown["server_began"].is_string(), "{shown}");
     };
     goes_on_with_a_lock_that_is_taken_again(&database, &database.url(), restart);
 }

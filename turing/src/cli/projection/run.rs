@@ -1,8 +1,9 @@
 //! `turing projection run` and `release`.
 
 use es_core::backend::Definition;
-use es_core::projection::SinkError;
+use es_core::projection::{Health, SinkError};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::interrupts::Interrupts;
 use super::super::output::{Output, shown};
@@ -53,17 +54,38 @@ async fn until_interrupted(
     let runner = runner(store, wanted);
     let handle = runner.handle();
     let mut heard = interrupts.going()?;
+    let mut asked = signal(SignalKind::user_defined1()).map_err(Failure::Signals)?;
     tell(format_args!("keeping up to date until interrupted: {}", names.join(", ")));
     let running = runner.run();
     tokio::pin!(running);
-    tokio::select! {
-        done = &mut running => return Ok(done?),
-        Ok(()) = heard.changed() => {}
+    loop {
+        tokio::select! {
+            done = &mut running => return Ok(done?),
+            Ok(()) = heard.changed() => break,
+            Some(()) = asked.recv() => {}
+        }
+        // it works meanwhile
+        tokio::select! {
+            done = &mut running => return Ok(done?),
+            health = handle.health() => tell_health(health),
+        }
     }
     // it takes a moment; who asks twice does not want to wait for it
     interrupts.over(Verdict::Stopped.exit_code());
     handle.stop();
     Ok(running.await?)
+}
+
+/// Answers who asks how far the read models are.
+fn tell_health(health: Result<Vec<Health>, SinkError>) {
+    let all = match health {
+        Ok(all) => all,
+        Err(error) => return tell(format_args!("how far they are cannot be read now: {error}")),
+    };
+    for Health { projection, lag, .. } in all {
+        let more = if lag.is_exact { "" } else { "+" };
+        tell(format_args!("{projection}: {}{more} events behind", lag.events));
+    }
 }
 
 /// Ends the lease of appends; any other holder keeps its own.

@@ -63,7 +63,27 @@ fn a_file_says_what_it_is_and_one_of_before_is_read() {
         assert_eq!(process_in(&path), first);
         drop(FileLock::of(store.clone(), WorkflowId(1)).unwrap());
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{}\n{NOTICE}\n", std::process::id()));
+        let before = format!("{}\n{NOTICE}\n", std::process::id());
+        let place = text.strip_prefix(&before).unwrap();
+        assert_eq!(Place::in_line(place.trim_end()), Place::here());
+    }
+}
+
+#[test]
+fn a_process_of_another_namespace_or_host_is_told_as_such() {
+    let (_folder, _, path) = scene();
+    let here = Place::here().unwrap();
+    let other = || "other".to_owned();
+    for (place, told) in [
+        (here.clone(), "2"),
+        (Place { namespace: other(), ..here.clone() }, "2 of another PID namespace, such as a"),
+        (Place { host: other(), ..here.clone() }, "2 on host other"),
+        (Place { namespace: other(), host: other() }, "2 of another PID namespace, on host other"),
+    ] {
+        fs::write(&path, format!("2\n{NOTICE}\n{}\n", place.line())).unwrap();
+        let process = process_in(&path);
+        assert!(process.starts_with(told), "{process}");
+        assert_eq!(process == "2", place == here, "{process}");
     }
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use es_core::backend::Lease;
 use es_core::environment::{Clock, SystemClock};
 use es_core::event::Timestamp;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::{NAMES, projection, rows, tamper, workspace};
 use crate::support::Workspace;
+use crate::support::process::Process;
 
 /// When the longest lease ends that is given now, less a minute for clocks.
 fn later() -> Timestamp {
@@ -85,6 +87,37 @@ impl Drop for Keeper {
         // it may have been killed before
         let _ = (self.0.kill(), self.0.wait());
     }
+}
+
+#[test]
+fn who_asks_a_program_that_keeps_the_read_models_is_answered_and_does_not_end_it() {
+    let workspace = workspace();
+    let mut command = workspace.command(&["projection", "run"]);
+    let mut keeper = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()));
+    let mut told = keeper.told();
+    told.up_to("keeping up to date until interrupted");
+    for _ in 0..2 {
+        keeper.signal(Signal::USR1);
+        told.up_to("run_progress: 0 events behind");
+    }
+    keeper.signal(Signal::TERM);
+    assert_eq!(keeper.code(), Some(0));
+}
+
+#[test]
+fn a_program_that_keeps_the_read_models_is_no_news_to_who_runs() {
+    let workspace = workspace();
+    let list = || projection(&workspace, &["list", "--json"]).expect_code(0).json();
+    let _keeper = Keeper::start(&workspace);
+    let is_kept = |row: &serde_json::Value| row["health"]["holder"].is_string();
+    while !list().as_array().unwrap().iter().all(is_kept) {
+        std::thread::yield_now();
+    }
+    let report = workspace.run(&["--again", "--json"]).expect_code(1).json();
+    assert_eq!(report["read_models"], json!([]));
+    let lag = |row: &serde_json::Value| row["health"]["lag_events"].clone();
+    let lags: Vec<_> = list().as_array().unwrap().iter().map(lag).collect();
+    assert_eq!(lags, [0, 0, 0], "they are up to date when the run ends");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use es_testing::ManualClock;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::registry::MemoryRegistry;
-use turing::run::{Observer, Report, RunOptions, RunOutcome};
+use turing::run::{Observer, Report, RunOptions, RunOutcome, Wait};
 use turing::store::Store;
 use turing_domain::{PostingEvent, WorkflowEvent};
 
@@ -50,10 +50,10 @@ impl Jitter for Half {
 struct Quiet;
 
 impl Observer for Quiet {
-    fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
-        assert!(waiting + held > 0, "it waits for nothing");
-        let policy = if held > 0 { COOLDOWN } else { LONGEST };
-        assert!(longest <= policy, "{waiting} wait and {held} are held, for {longest:?}");
+    fn waits(&mut self, wait: &Wait) {
+        assert!(wait.due + wait.held.len() > 0, "it waits for nothing");
+        let policy = if wait.held.is_empty() { LONGEST } else { COOLDOWN };
+        assert!(wait.longest <= policy, "{wait}, for {:?}", wait.longest);
     }
 }
 

@@ -36,6 +36,30 @@ async fn an_endpoint_that_closes_after_every_answer_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_closed_without_a_word_after_an_answer_costs_no_call() {
+    let Reply::Whole(text) = Reply::text(GENERATE, "fine") else { panic!("an answer is whole") };
+    let mut server = Server::start(Reply::Once(text)).await;
+    let client = LlmClient::new();
+    for connections in [&[0][..], &[0, 1], &[2]] {
+        completed(call_llm(&client, &server.call(GENERATE)).await);
+        for connection in connections {
+            assert_eq!(server.connection().await, *connection);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_lost_on_a_new_connection_is_not_sent_again() {
+    for reply in [Reply::Part(Vec::new()), Reply::Reset] {
+        let mut server = Server::start(reply).await;
+        let (failure_type, _) = failure(call_llm(&LlmClient::new(), &server.call(GENERATE)).await);
+        assert_eq!(failure_type, FailureType::Connection);
+        server.request().await;
+        assert_eq!(server.requests_left(), 0);
+    }
+}
+
+#[tokio::test]
 async fn calls_at_the_same_time_get_their_own_answers() {
     let mut servers = Vec::new();
     for number in 0..10 {

@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     Echo,
     /// Writes these bytes and closes the connection.
     Part(Vec<u8>),
+    /// Writes these bytes, and closes the connection when it is asked once more.
+    Once(Vec<u8>),
     /// Resets the connection.
     Reset,
     /// Writes these bytes, then the same letter until the client is gone.
@@ -162,6 +164,15 @@ impl Server {
         }
     }
 
+    /// The connection of the next request, whatever ended before it.
+    pub(crate) async fn connection(&mut self) -> usize {
+        loop {
+            if let Event::Asked(request) = self.event().await {
+                return request.connection;
+            }
+        }
+    }
+
     /// Waits for the end of a connection and says how many bytes were written to it.
     pub(crate) async fn gone(&mut self) -> usize {
         loop {
@@ -192,11 +203,14 @@ async fn serve(
     reply: &Reply,
     events: UnboundedSender<Event>,
 ) {
+    let mut answered = 0;
     while let Some(request) = read_request(&mut stream, connection).await {
         let echo = matches!(reply, Reply::Echo).then(|| Reply::body(request.input()));
         let _ = events.send(Event::Asked(request));
         match echo.as_ref().unwrap_or(reply) {
-            Reply::Whole(bytes) => {
+            Reply::Once(_) if answered > 0 => break,
+            Reply::Whole(bytes) | Reply::Once(bytes) => {
+                answered += 1;
                 if stream.write_all(bytes).await.is_err() {
                     break;
                 }
