@@ -82,7 +82,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
-    /// Run the bundled example: job adverts through a small pipeline of shell scripts.
+    /// Run the bundled example: job adverts through a small pipeline of shell scripts. One of them is
+    /// refused and one runs into its limit, to be seen; the exit code is 0 all the same.
     Demo(DemoArgs),
     /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),

@@ -42,7 +42,8 @@ pub(super) struct CallArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Write the example's files into this folder and keep them, to read and to change.
+    /// Write the example's files into this folder and keep them, to read and to change. Nothing that
+    /// is there is overwritten: where a file of this name is another one, nothing is done.
     #[arg(long, value_name = "FOLDER")]
     pub(super) files: Option<PathBuf>,
     #[command(flatten)]

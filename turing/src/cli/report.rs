@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, RunId, Workflow};
 
-use super::call::Done;
+use super::call::{Call, Done};
 use super::failures::tell_errors;
 use super::output::{Output, counted, rows, shown, table};
 use super::telling::tell;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
-use crate::proposal::command;
+use crate::proposal::{command, quoted};
 use crate::run::{Before, Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -21,27 +21,28 @@ use crate::store::Store;
 pub(super) async fn tell_done(
     store: &Store,
     done: &Done,
-    workflow: &Workflow,
-    common: &Common,
+    call: &Call<'_>,
     output: &mut Output,
 ) -> Verdict {
-    let is_told = |is_clean: bool| common.json || !done.is_quiet || !is_clean;
+    let (workflow, common) = (&call.definition.workflow, &call.args.common);
+    let is_told = |is_clean: bool| common.json || !call.args.pace.quiet || !is_clean;
     let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(before) => {
-            let is_clean = done.refused == 0 && before.failed() == 0;
+            let is_clean = call.is_example || done.refused == 0 && before.failed() == 0;
             let errors = match before.failed_in() {
                 Some(run_id) if !common.json => errors_of(store, run_id).await,
                 _ => None,
             };
             if is_told(is_clean) {
-                already_completed(before, done, errors, workflow, common, output);
+                already_completed(before, done, errors, call, output);
             }
             tell_read_models(done, common, output);
             is_clean
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
-            let is_clean = is_over && report.refused.is_empty() && report.failed() == 0;
+            let has_failures = !report.refused.is_empty() || report.failed() > 0;
+            let is_clean = is_over && (call.is_example || !has_failures);
             // who stops a run does not wait until its events are read
             let errors = match (is_over, report.failed()) {
                 (true, 0) => Some(Vec::new()),
@@ -176,10 +177,10 @@ fn already_completed(
     before: &Before,
     done: &Done,
     errors: Option<Vec<FrequentError>>,
-    workflow: &Workflow,
-    common: &Common,
+    call: &Call<'_>,
     output: &mut Output,
 ) {
+    let (workflow, common) = (&call.definition.workflow, &call.args.common);
     let (ended, mut runs) = (before.ended(), before.runs());
     let run_id = runs.next_back();
     if common.json {
@@ -203,8 +204,11 @@ fn already_completed(
         if before.gave_up().is_some() { "" } else { ", so no event was added" }
     ));
     if let Some(run_id) = before.failed_in() {
-        let retry = command(format_args!("run retry {run_id} --workflow FILE"));
-        output.line(format_args!("`{retry}` repeats only those that failed there."));
+        if let Some(file) = &call.file {
+            let retry = format!("run retry {run_id} --workflow {}", quoted(file.display()));
+            let retry = command(retry);
+            output.line(format_args!("`{retry}` repeats only those that failed there."));
+        }
         let errors = errors.unwrap_or_default();
         tell_errors(run_id, &errors, |id| name_of(workflow, id), output);
     }

@@ -137,7 +137,7 @@ fn a_retry_counts_as_a_part_of_the_run_that_it_retries() {
     assert!(told.contains("(2 completed, 2 actor_failed)"), "{told}");
     let runs = workspace.runs();
     let run = runs[1]["run_id"].as_str().unwrap();
-    let hint = format!("`turing run retry {run} --workflow FILE`");
+    let hint = format!("`turing run retry {run} --workflow workflow.toml`");
     assert!(told.contains(&hint), "{told}");
 
     fs::remove_file(workspace.path().join("ill")).unwrap();
