@@ -61,6 +61,12 @@ pub struct RunAccount {
     /// The postings that ended otherwise than as completed, by their ids.
     #[serde(skip)]
     pub failed_postings: Vec<FailedPosting>,
+    /// What most other attempts failed of for good, whatever a rule made of that: their postings may
+    /// have completed.
+    pub other_errors: Vec<FrequentError>,
+    /// Each of these attempts, by the ids of their postings.
+    #[serde(skip)]
+    pub other_failures: Vec<FailedPosting>,
     /// Events that cannot be read and are of this run, or may be.
     pub left_out: Vec<LeftOut>,
 }
@@ -217,6 +223,8 @@ async fn begun(
                 conversations: BTreeMap::new(),
                 errors: Vec::new(),
                 failed_postings: Vec::new(),
+                other_errors: Vec::new(),
+                other_failures: Vec::new(),
                 left_out: Vec::new(),
             };
             found = Some((account, event.position));
@@ -312,8 +320,9 @@ impl Reading {
         let entered = account.open + account.ended.values().sum::<usize>();
         let count = account.postings.and_then(|count| usize::try_from(count).ok());
         account.not_entered = count.map(|count| count.saturating_sub(entered));
-        account.failed_postings = self.failures.into_postings();
+        (account.failed_postings, account.other_failures) = self.failures.into_postings();
         account.errors = frequent(&account.failed_postings);
+        account.other_errors = frequent(&account.other_failures);
         for id in self.open.into_values().flatten() {
             account.conversations.entry(id).or_default().open += 1;
         }

@@ -1,4 +1,4 @@
-//! Which postings of a run ended otherwise than as completed, and of what.
+//! Which postings of a run ended otherwise than as completed, and of what; and what else failed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -14,14 +14,14 @@ const STDERR_CHARS: usize = 2_000;
 /// So many of the most frequent errors are told.
 const FREQUENT: usize = 3;
 
-/// A posting that ended otherwise than as completed.
+/// A posting that ended otherwise than as completed, or in which an attempt failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedPosting {
     /// The posting.
     pub posting_id: PostingId,
     /// How it ended.
     pub reason: EndReason,
-    /// Where it ended, if that was recorded.
+    /// Where it ended, if that was recorded; or where the attempt failed.
     pub conversation_id: Option<ConversationId>,
     /// The number of the attempt that failed, from 1; absent like the rest if none failed there.
     pub attempt: Option<u64>,
@@ -57,6 +57,7 @@ pub struct FrequentError {
 pub(super) struct Failures {
     open: HashMap<String, Open>,
     ended: Vec<FailedPosting>,
+    others: Vec<FailedPosting>,
 }
 
 /// A posting that has not ended.
@@ -74,6 +75,28 @@ struct FailedAttempt {
     failure_type: Option<FailureType>,
     error: Option<String>,
     stderr: Option<String>,
+    /// Whether another one was to follow it.
+    is_repeated: bool,
+}
+
+impl FailedAttempt {
+    fn of(
+        self,
+        posting: PostingId,
+        reason: EndReason,
+        at: Option<ConversationId>,
+    ) -> FailedPosting {
+        let Self { attempt, failure_type, error, stderr, is_repeated: _ } = self;
+        FailedPosting {
+            posting_id: posting,
+            reason,
+            conversation_id: at,
+            attempt,
+            failure_type,
+            error,
+            stderr,
+        }
+    }
 }
 
 impl Failures {
@@ -103,10 +126,13 @@ impl Failures {
                 let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 self.ended(posting, reason, final_conversation_id.0);
             }
-            PostingEnteredRun { .. }
-            | BranchTaken { .. }
-            | RetryScheduled { .. }
-            | CircuitBreakerOpen { .. } => {}
+            RetryScheduled { conversation_id, .. } => {
+                let open = self.open.get_mut(posting).zip(conversation_id.0);
+                if let Some(failed) = open.and_then(|(open, id)| open.failed.get_mut(&id)) {
+                    failed.is_repeated = true;
+                }
+            }
+            PostingEnteredRun { .. } | BranchTaken { .. } | CircuitBreakerOpen { .. } => {}
         }
     }
 
@@ -130,37 +156,33 @@ impl Failures {
             failure_type: failure_type.0.clone(),
             error: error.0.clone(),
             stderr: stderr.map(last_lines).filter(|lines| !lines.is_empty()),
+            is_repeated: false,
         };
         self.open.entry(posting.to_owned()).or_default().failed.insert(id, failed);
     }
 
     fn ended(&mut self, posting: &str, reason: EndReason, last: Option<ConversationId>) {
         let Open { mut failed, worst } = self.open.remove(posting).unwrap_or_default();
-        let (false, Ok(posting_id)) = (reason.is_normal(), posting.parse::<PostingId>()) else {
-            return;
-        };
-        let conversation_id = match worst {
-            Some((worst, at)) if worst == reason => at.or(last),
-            _ => last,
-        };
-        let failed = conversation_id.and_then(|id| failed.remove(&id)).unwrap_or_default();
-        let FailedAttempt { attempt, failure_type, error, stderr } = failed;
-        self.ended.push(FailedPosting {
-            posting_id,
-            reason,
-            conversation_id,
-            attempt,
-            failure_type,
-            error,
-            stderr,
-        });
+        let Ok(posting_id) = posting.parse::<PostingId>() else { return };
+        if !reason.is_normal() {
+            let at = match worst {
+                Some((worst, at)) if worst == reason => at.or(last),
+                _ => last,
+            };
+            let attempt = at.and_then(|id| failed.remove(&id)).unwrap_or_default();
+            self.ended.push(attempt.of(posting_id, reason.clone(), at));
+        }
+        let for_good = failed.into_iter().filter(|(_, attempt)| !attempt.is_repeated);
+        let others = for_good.map(|(at, attempt)| attempt.of(posting_id, reason.clone(), Some(at)));
+        self.others.extend(others);
     }
 
-    /// The postings that failed, by their ids.
-    pub(super) fn into_postings(self) -> Vec<FailedPosting> {
-        let mut ended = self.ended;
+    /// The postings that failed, by their ids; and the other attempts that failed for good.
+    pub(super) fn into_postings(self) -> (Vec<FailedPosting>, Vec<FailedPosting>) {
+        let Self { mut ended, mut others, .. } = self;
         ended.sort_by_key(|failed| failed.posting_id);
-        ended
+        others.sort_by_key(|failed| failed.posting_id);
+        (ended, others)
     }
 }
 
@@ -248,12 +270,26 @@ mod tests {
         }
     }
 
-    fn read(events: &[(&str, PostingEvent)]) -> Vec<FailedPosting> {
+    fn repeated(at: i32) -> PostingEvent {
+        PostingEvent::RetryScheduled {
+            attempt: 1,
+            due_at: "2026-11-23T10:00:00Z".parse().unwrap(),
+            failure_type: FailureType::ScriptError,
+            conversation_id: ConversationId(at).into(),
+            run_id: Noted::ABSENT,
+        }
+    }
+
+    fn read_all(events: &[(&str, PostingEvent)]) -> (Vec<FailedPosting>, Vec<FailedPosting>) {
         let mut failures = Failures::default();
         for (posting, event) in events {
             failures.take(posting, event);
         }
         failures.into_postings()
+    }
+
+    fn read(events: &[(&str, PostingEvent)]) -> Vec<FailedPosting> {
+        read_all(events).0
     }
 
     #[test]
@@ -278,6 +314,38 @@ mod tests {
         let FailedPosting { conversation_id, attempt, error, stderr, .. } = &postings[1];
         assert_eq!((*conversation_id, *attempt), (Some(ConversationId(10)), Some(3)));
         assert_eq!((error.as_deref(), stderr.as_deref()), (Some("bad"), Some("one\ntwo")));
+    }
+
+    #[test]
+    fn what_failed_for_good_is_kept_whatever_became_of_the_posting() {
+        let (_, others) = read_all(&[
+            ("2", failed(10, "followed by a rule", Some("one\n"))),
+            ("2", completed(20)),
+            ("2", terminal(20, EndReason::Completed)),
+            // what succeeded later did not fail for good
+            ("1", failed(10, "first", None)),
+            ("1", repeated(10)),
+            ("1", completed(10)),
+            ("1", terminal(10, EndReason::Completed)),
+            // nor did what was given up before it was repeated
+            ("3", failed(10, "first", None)),
+            ("3", repeated(10)),
+            ("3", terminal(20, EndReason::Abandoned)),
+            ("4", failed(10, "first", None)),
+            ("4", repeated(10)),
+            ("4", failed(10, "last", None)),
+            ("4", path_ended(10, EndReason::Completed)),
+            ("4", failed(20, "worst", None)),
+            ("4", path_ended(20, EndReason::ActorFailed)),
+            ("4", terminal(20, EndReason::ActorFailed)),
+        ]);
+        let told: Vec<_> = others.iter().map(|one| (one.posting_id.0, &one.reason)).collect();
+        assert_eq!(told, [(2, &EndReason::Completed), (4, &EndReason::ActorFailed)]);
+        let FailedPosting { conversation_id, error, stderr, .. } = &others[0];
+        assert_eq!(*conversation_id, Some(ConversationId(10)));
+        assert_eq!(error.as_deref(), Some("followed by a rule"));
+        assert_eq!(stderr.as_deref(), Some("one"));
+        assert_eq!(others[1].error.as_deref(), Some("last"));
     }
 
     #[test]

@@ -6,58 +6,86 @@ use super::output::Output;
 use crate::account::{FailedPosting, FrequentError, RunAccount};
 use crate::proposal::{command, is_in_memory};
 
-/// Prints each posting that ended otherwise than as completed, and of what.
+/// Prints each posting that ended otherwise than as completed, and of what; then what else failed.
 pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
-    let RunAccount { run_id, failed_postings, .. } = account;
+    let RunAccount { run_id, failed_postings, other_failures, .. } = account;
     if failed_postings.is_empty() {
-        return output.line(format_args!("no posting of run {run_id} has failed"));
+        output.line(format_args!("no posting of run {run_id} has failed"));
     }
     for failed in failed_postings {
-        let FailedPosting { posting_id, reason, conversation_id, attempt, .. } = failed;
-        let at = conversation_id.map_or_else(String::new, |id| match account.names.get(&id) {
-            Some(name) => format!(" at {id} {name}"),
-            None => format!(" at {id}"),
-        });
-        let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
-        output.line(format_args!("posting {posting_id}: {reason}{at}{attempt}"));
-        let error = what(None, &failed.failure_type, &failed.error);
-        if !error.is_empty() {
-            output.hanging("  ", &error);
-        }
-        for line in failed.stderr.iter().flat_map(|stderr| stderr.lines()) {
-            output.hanging("  | ", line);
-        }
+        let FailedPosting { posting_id, reason, .. } = failed;
+        tell_attempt(&format!("posting {posting_id}: {reason}"), failed, account, output);
+    }
+    if !other_failures.is_empty() {
+        output.line(format_args!("\n{OTHERS}:"));
+    }
+    for failed in other_failures {
+        let FailedPosting { posting_id, reason, .. } = failed;
+        let what = format!("posting {posting_id}, which ended as {reason}: failed");
+        tell_attempt(&what, failed, account, output);
     }
 }
 
-/// Prints what most postings of a run ended of, each with one that tells more.
+/// What stands before failures that postings did not end of.
+const OTHERS: &str = "other attempts that failed for good";
+
+/// Prints an attempt that failed, behind what became of it.
+fn tell_attempt(what_became: &str, failed: &FailedPosting, of: &RunAccount, output: &mut Output) {
+    let FailedPosting { conversation_id, attempt, .. } = failed;
+    let at = conversation_id.map_or_else(String::new, |id| match of.names.get(&id) {
+        Some(name) => format!(" at {id} {name}"),
+        None => format!(" at {id}"),
+    });
+    let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
+    output.line(format_args!("{what_became}{at}{attempt}"));
+    let error = what(None, &failed.failure_type, &failed.error);
+    if !error.is_empty() {
+        output.hanging("  ", &error);
+    }
+    for line in failed.stderr.iter().flat_map(|stderr| stderr.lines()) {
+        output.hanging("  | ", line);
+    }
+}
+
+/// Prints what most postings of a run ended of, and what most other attempts failed of, each with one
+/// that tells more.
 pub(super) fn tell_errors(
     run_id: RunId,
     errors: &[FrequentError],
+    others: &[FrequentError],
     name_of: impl Fn(ConversationId) -> String,
     output: &mut Output,
 ) {
-    if errors.is_empty() {
-        return;
-    }
-    output.line("\nmost frequent errors:");
-    for error in errors {
-        let FrequentError { postings, example, reason, conversation_id, .. } = error;
-        let at = conversation_id.map_or_else(String::new, |id| format!(" at {}", name_of(id)));
-        let many = match postings {
-            1 => format!("posting {example}"),
-            _ => format!("{postings} postings, such as {example}"),
-        };
-        let what = what(Some(reason), &error.failure_type, &error.error);
-        let last_line = error.last_line.iter().map(|line| format!(": {line}"));
-        let text: String = std::iter::once(what).chain(last_line).collect();
-        output.hanging(&format!("  {many}{at}: "), &text);
+    for (what, errors) in [("most frequent errors", errors), (OTHERS, others)] {
+        if !errors.is_empty() {
+            output.line(format_args!("\n{what}:"));
+        }
+        errors.iter().for_each(|error| tell_error(error, &name_of, output));
     }
     // of a store in memory nothing is left to be shown
-    if !is_in_memory() {
+    if !(errors.is_empty() && others.is_empty() || is_in_memory()) {
         let show = command(format_args!("run show {run_id} --failed"));
         output.line(format_args!("\n`{show}` tells of each posting"));
     }
+}
+
+fn tell_error(
+    error: &FrequentError,
+    name_of: impl Fn(ConversationId) -> String,
+    output: &mut Output,
+) {
+    let FrequentError { postings, example, reason, conversation_id, .. } = error;
+    let at = conversation_id.map_or_else(String::new, |id| format!(" at {}", name_of(id)));
+    let many = match postings {
+        1 => format!("posting {example}"),
+        _ => format!("{postings} postings, such as {example}"),
+    };
+    // an error stands for itself where the posting ended well
+    let reason = Some(reason).filter(|reason| !reason.is_normal());
+    let what = what(reason, &error.failure_type, &error.error);
+    let last_line = error.last_line.iter().map(|line| format!(": {line}"));
+    let text: String = std::iter::once(what).chain(last_line).collect();
+    output.hanging(&format!("  {many}{at}: "), &text);
 }
 
 /// A failure in words; how the posting ended only where that says more.

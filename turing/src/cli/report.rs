@@ -59,7 +59,7 @@ pub(super) async fn tell_done(
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
                     let errors = errors.unwrap_or_default();
-                    tell_errors(report.run_id, &errors, |id| name_of(workflow, id), output);
+                    tell_errors(report.run_id, &errors, &[], |id| name_of(workflow, id), output);
                 }
             }
             tell_read_models(done, common, output);
@@ -210,7 +210,7 @@ fn already_completed(
             output.line(format_args!("`{retry}` repeats only those that failed there."));
         }
         let errors = errors.unwrap_or_default();
-        tell_errors(run_id, &errors, |id| name_of(workflow, id), output);
+        tell_errors(run_id, &errors, &[], |id| name_of(workflow, id), output);
     }
 }
 
