@@ -158,7 +158,7 @@ pub fn main() -> ExitCode {
     let interrupts = Interrupts::new();
     let (command, store) = match parse() {
         Ok(parsed) => parsed,
-        Err(answer) => return explain(&answer),
+        Err(answer) => return explain(answer),
     };
     warnings::tell_warnings();
     let build = |()| tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -186,9 +186,8 @@ pub fn main() -> ExitCode {
         }
         code
     });
-    // who only looks has nothing better to do than to wait for a slow reader
-    let patience = if only_looks { Duration::MAX } else { PATIENCE };
-    drain(patience);
+    // whoever does not read what is told gets the answer all the same
+    drain(PATIENCE);
     let printed = output.finish();
     let code = match printed {
         Err(unprinted) => {
@@ -197,7 +196,7 @@ pub fn main() -> ExitCode {
         }
         Ok(()) => code,
     };
-    drain(patience);
+    drain(PATIENCE);
     // calls that are in progress are given up with the runtime
     runtime.shutdown_timeout(UNTIL_KILLED);
     wait_for_supervisors(UNTIL_KILLED);
