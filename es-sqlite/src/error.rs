@@ -46,6 +46,10 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
             }
         }
         _ if is_full_index(&error) => NO_ROOM,
+        _ if is_out_of_memory(&error) => {
+            "memory is short; raise what this process may have (`ulimit -v`, or the limit of its \
+             container), or end others, and try again"
+        }
         _ if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
             "the system failed to read, write or lock it; see the system's log, and try again when \
              that is mended"
@@ -85,6 +89,13 @@ const NO_ROOM: &str = "no room is left; free some and try again";
 /// disk. What was being done may have been a commit, so it is none that certainly wrote nothing.
 fn is_full_index(error: &Error) -> bool {
     error.sqlite_error().is_some_and(|said| said.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// True if memory was lacking, also to see the index of the log.
+fn is_out_of_memory(error: &Error) -> bool {
+    let code = error.sqlite_error().map(|said| said.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::OutOfMemory)
+        || matches!(code, Some(ffi::SQLITE_IOERR_NOMEM | ffi::SQLITE_IOERR_SHMMAP))
 }
 
 /// What SQLite needs to write, also for who only reads, and what is to be done that it can; `code` is
@@ -312,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_without_room_is_a_disk_without_room() {
+    fn what_lacks_room_or_memory_says_so() {
         let told = |code| {
             let failed = Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
             let error = store_error("opening", Path::new("/x/store.db"), failed);
@@ -324,6 +335,9 @@ mod tests {
         assert_eq!(kind, StoreErrorKind::Other);
         assert_eq!(told(ffi::SQLITE_FULL), (StoreErrorKind::Full, text));
         assert!(told(ffi::SQLITE_IOERR_READ).1.contains("see the system's log"));
+        for code in [ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM, ffi::SQLITE_IOERR_SHMMAP] {
+            assert!(told(code).1.contains("`ulimit -v`"), "{code}");
+        }
     }
 
     #[test]
