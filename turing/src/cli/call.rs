@@ -133,6 +133,7 @@ impl<'a> Call<'a> {
 
     /// How the run is carried out, with no more attempts at once than there are descriptors for.
     fn options(&self, how: &HowArgs) -> Result<RunOptions, Failure> {
+        descriptors::check_attempt().map_err(Failure::NoAttempt)?;
         let mut options = RunOptions::new(THIS_PROGRAM);
         options.parallelism = self.args.pace.parallel.unwrap_or(options.parallelism);
         let enough_for = descriptors::enough_for();

@@ -76,6 +76,8 @@ pub(super) enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
+    #[error("there is not enough left for one attempt, so that none is begun")]
+    NoAttempt(#[source] std::io::Error),
     #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
