@@ -138,7 +138,7 @@ pub(super) struct HowArgs {
 #[derive(Debug, Args)]
 pub(super) struct PaceArgs {
     /// How many postings are attempted side by side [default: the number of processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(super) parallel: Option<NonZeroUsize>,
     /// Keep a posting's state each time it passes a multiple of so many events.
     // a text here, because a wrong one in the environment must not stop `run show`
@@ -153,6 +153,11 @@ pub(super) struct PaceArgs {
     /// is well, unless it is asked for with --json.
     #[arg(long)]
     pub(super) quiet: bool,
+}
+
+/// So many of something, and not none.
+pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "it takes a whole number from 1")
 }
 
 impl PaceArgs {

@@ -88,6 +88,12 @@ pub(super) enum Failure {
     BackupInterrupted,
 }
 
+/// True if no other path in the same place could be written either.
+fn is_of_the_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+}
+
 fn rebuild(name: &str) -> String {
     command(format_args!("projection rebuild {name}"))
 }
@@ -97,6 +103,7 @@ impl Failure {
         use crate::account::AccountError;
         use crate::bench::BenchError;
         use crate::lock::LockError;
+        use crate::postings::PostingsError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
         use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
@@ -109,6 +116,9 @@ impl Failure {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
             Self::NotFound { .. } => Found,
+            Self::Postings(PostingsError::Unkept { .. })
+            | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,
+            Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
             Self::Bench(BenchError::Interrupted) => Stopped,
             Self::Bench(BenchError::Incomplete { .. }) => Found,

@@ -1,9 +1,9 @@
 //! What `turing run` and `turing check` say of postings that cannot be read, or are not there.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -196,4 +196,38 @@ fn what_is_passed_over_in_a_folder_is_counted_in_one_line() {
     }
     let answer = run(&workspace, "postings/1.json").expect_code(0);
     assert!(!answer.stderr.contains("passed over"), "{answer:#?}");
+}
+
+#[test]
+fn what_stands_in_the_way_of_standard_input_is_told_by_its_own_cure() {
+    let workspace = workspace();
+    let ask = |change: &dyn Fn(&mut Command)| {
+        let mut command = workspace.command(&[&RUN_PIPED[..], &["--json"]].concat());
+        change(command.stdin(Stdio::null()));
+        Answer::from(command.output().unwrap())
+    };
+    let answer = ask(&|command: &mut Command| {
+        command.env("TMPDIR", "nowhere");
+    });
+    let answer = answer.expect_code(3);
+    let told = "standard input cannot be kept in nowhere; TMPDIR may name another folder";
+    assert_eq!(answer.json()["error"], told);
+    let folder = File::open(workspace.path()).unwrap();
+    let folder = ask(&|command: &mut Command| {
+        command.stdin(folder.try_clone().unwrap());
+    });
+    let folder = folder.expect_code(2);
+    let told = "standard input cannot be read to its end; give it a JSON object a line";
+    assert_eq!(folder.json()["error"], told);
+    assert!(!folder.stderr.contains("TMPDIR"), "{folder:#?}");
+}
+
+#[test]
+fn a_number_that_is_none_is_told_in_words() {
+    let workspace = workspace();
+    for number in ["0", "some", "-1"] {
+        let parallel = format!("--parallel={number}");
+        let answer = workspace.turing(&[&RUN[..], &[&parallel]].concat()).expect_code(2);
+        assert!(answer.stderr.contains("it takes a whole number from 1"), "{answer:#?}");
+    }
 }
