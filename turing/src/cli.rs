@@ -34,6 +34,7 @@ mod signs;
 mod snapshot;
 mod state;
 mod telling;
+mod told;
 mod trace;
 mod upkeep;
 mod validate;

@@ -26,7 +26,8 @@ pub(super) struct Common {
         default_value = "sqlite:turing.db"
     )]
     pub(super) store: String,
-    /// Print JSON instead of text.
+    /// Print JSON instead of text: an object, a list (check, validate, projection) or an object a line
+    /// (events, snapshot list).
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::report::tell_done;
 use super::signs::Signs;
 use super::telling::{tell, tell_times};
+use super::told::Taken;
 use super::upkeep::{keep_read_models, not_kept};
 use super::{Failure, Verdict, exit_code, held_back};
 use crate::definition::Definition;
@@ -47,8 +48,7 @@ pub(super) struct Work {
 /// What a request to run came to.
 pub(super) struct Done {
     pub(super) outcome: RunOutcome,
-    /// How many postings were refused.
-    pub(super) refused: usize,
+    pub(super) taken: Taken,
     /// What keeps read models from being up to date.
     pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
@@ -100,7 +100,8 @@ impl<'a> Call<'a> {
     async fn run_in(&self, store: &Store, lock: &RunLock, work: Work) -> Result<Done, Failure> {
         held_back::warn(store).await;
         let Work { intake, how, go_on } = work;
-        let refused = intake.refused.len();
+        let refused = intake.refused.iter().map(ToString::to_string).collect();
+        let taken = Taken { read: intake.read, repeated: intake.repeated(), refused };
         let options = self.options(&how)?;
         let (stop, stopped) = watch::channel(false);
         let going = self.signs.going();
@@ -128,7 +129,7 @@ impl<'a> Call<'a> {
         if let RunOutcome::AlreadyCompleted(_) = outcome {
             self.interrupts.before()?;
         }
-        Ok(Done { outcome, refused, read_models, go_on, was_asked })
+        Ok(Done { outcome, taken, read_models, go_on, was_asked })
     }
 
     /// How the run is carried out, with no more attempts at once than there are descriptors for.

@@ -113,9 +113,9 @@ impl Output {
         self.json_text(serde_json::to_string(value));
     }
 
-    /// Prints a value as indented JSON; what is in it cannot change the terminal.
+    /// Prints a value as indented JSON, also for programs; what is in it cannot change the terminal.
     pub(super) fn json_for_people(&mut self, value: &impl Serialize) {
-        self.json_text(serde_json::to_string_pretty(value).map(|text| harmless(&text)));
+        self.json_text(serde_json::to_string_pretty(value).map(|text| harmless_json(&text)));
     }
 
     /// Prints why a command failed, as JSON on one line: of some commands other lines stand before.
@@ -251,6 +251,21 @@ pub(super) fn harmless(text: &str) -> String {
     harmless
 }
 
+/// The same for JSON, which it stays: only strings have such characters.
+fn harmless_json(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c != '\n' && changes_terminal(c) => {
+                // all of them have four digits at most
+                harmless += &format!("\\u{:04x}", u32::from(c));
+            }
+            c => harmless.push(c),
+        }
+    }
+    harmless
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -352,6 +367,19 @@ mod tests {
         output.json_line(&BTreeMap::from([((), 1)]));
         let unprinted = output.finish().unwrap_err();
         assert!(matches!(unprinted, Unprinted::Json(_)), "{unprinted:?}");
+    }
+
+    #[test]
+    fn json_for_people_is_json() {
+        let value = json!({ "t\u{1b}[31m": "v\u{7}\u{7f}\u{9b}\u{202e}\u{2066}\u{61c}ä\n" });
+        let written = Written::default();
+        let mut output = Output::to(written.clone(), 1);
+        output.json_for_people(&value);
+        output.finish().unwrap();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.chars().any(|c| c != '\n' && changes_terminal(c)), "{text:?}");
+        assert!(text.contains('ä'), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]
