@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Workspace};
+use crate::support::{Answer, END, Workspace};
 
 /// A workspace whose postings went through two conversations.
 fn workspace() -> Workspace {
