@@ -254,7 +254,7 @@ fn a_call_has_the_same_fields_as_json_whatever_came_of_it() {
     for told in [&again, &nothing, &refused] {
         assert_eq!(names(told), names(&ran));
     }
-    let ended = |conversation: Value| json!([{"reason": "completed", "conversation": conversation, "postings": 1}]);
+    let ended = |at: Value| json!([{"reason": "completed", "conversation": at, "postings": 1}]);
     assert_eq!((&ran["ended"], &again["ended"]), (&ended(json!(10)), &ended(json!(null))));
     assert_eq!((&nothing["ended"], &nothing["run_id"]), (&json!([]), &json!(null)));
     assert!(ran["run_id"].is_string() && ran["already_completed"].is_null(), "{ran}");
