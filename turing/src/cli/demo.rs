@@ -84,7 +84,7 @@ pub(super) async fn execute(
 
 /// Nothing is written over what somebody has there.
 fn not_over(folder: &Path, others: &[&str]) -> Failure {
-    let path = |name| quoted(folder.join(name).display());
+    let path = |name: &str| quoted(folder.join(name).display());
     let run = format!("run --workflow {} --postings {}", path(DEFINITION), path(POSTINGS));
     let what = format!(
         "{} has files that are not the demo's, or no longer: {}; they stay as they are, and nothing \

@@ -39,7 +39,7 @@ fn of_a_kind(found: &str) -> String {
         ("sequence", "a list"),
         ("map", "a table"),
     ];
-    let known = kinds.iter().find_map(|(kind, word)| Some((word, found.strip_prefix(kind)?)));
+    let known = kinds.iter().find_map(|(kind, word)| Some((*word, found.strip_prefix(*kind)?)));
     known.map_or_else(|| found.to_owned(), |(word, value)| format!("{word}{value}"))
 }
 

@@ -79,11 +79,14 @@ fn an_answer_waits_for_nobody_who_reads_what_else_is_told() {
         (&["run", "--json"], 2),
         (&["events", "posting", "--json", "--odd"], 2),
     ];
-    for (arguments, code) in cases {
-        let (_reader, full) = full_pipe();
+    // all at the same time, as each waits for a reader
+    let asked = cases.map(|(arguments, code)| {
+        let (reader, full) = full_pipe();
         let mut command = workspace.command(arguments);
-        let mut asked = Process::spawn(command.stderr(full).stdout(Stdio::piped()));
-        drop(command);
+        let asked = Process::spawn(command.stderr(full).stdout(Stdio::piped()));
+        (arguments, code, asked, reader)
+    });
+    for (arguments, code, mut asked, _reader) in asked {
         assert_eq!(asked.code(), Some(code), "{arguments:?}");
         let told: Value = serde_json::from_str(&asked.stdout()).unwrap();
         assert_eq!(told["exit_code"], code, "{arguments:?}: {told}");
