@@ -112,14 +112,22 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDs of version 7: unique across processes, and roughly in the order of their making.
+/// UUIDs of version 7: unique across processes, and roughly in the order of their making. They cannot
+/// say a time before 1970; a clock that stands there gets random ones, of version 4.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UuidV7Ids;
 
 impl EventIds for UuidV7Ids {
     fn next_id(&self) -> EventId {
-        EventId::from_uuid(uuid::Uuid::now_v7())
+        id_at(SystemTime::now())
     }
+}
+
+fn id_at(now: SystemTime) -> EventId {
+    EventId::from_uuid(match now < SystemTime::UNIX_EPOCH {
+        true => uuid::Uuid::new_v4(),
+        false => uuid::Uuid::now_v7(),
+    })
 }
 
 /// Pseudo-random jitter, seeded by the system.
@@ -185,5 +193,18 @@ impl Environment {
     pub fn with_runtime(mut self, runtime: impl Runtime + 'static) -> Self {
         self.runtime = Arc::new(runtime);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_gives_ids_all_the_same() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let version = |now| id_at(now).as_uuid().get_version_num();
+        assert_eq!(version(epoch - Duration::from_secs(1)), 4);
+        assert_eq!(version(epoch), 7);
     }
 }

@@ -172,6 +172,12 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
                 (StoreErrorKind::Corrupt, "a row cannot be read")
             }
             Error::Encode(_) => (Other, "a value cannot be sent"),
+            // a pool does not say what it was told
+            Error::PoolTimedOut => (
+                Unavailable,
+                "there was no connection in time; check that the server runs, and that it, the \
+                 database and the role allow as many (CONNECTION LIMIT)",
+            ),
             _ => (Unavailable, "the server cannot be reached; check that it runs and the address"),
         };
     };

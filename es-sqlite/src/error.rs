@@ -45,6 +45,11 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
                 }
             }
         }
+        _ if is_full_index(&error) => NO_ROOM,
+        _ if is_out_of_memory(&error) => {
+            "memory is short; raise what this process may have (`ulimit -v`, or the limit of its \
+             container), or end others, and try again"
+        }
         _ if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
             "the system failed to read, write or lock it; see the system's log, and try again when \
              that is mended"
@@ -57,7 +62,7 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
             "another process holds the file for longer than the busy time-out; if there is none, open \
              the store again"
         }
-        StoreErrorKind::Full => "no room is left; free some and try again",
+        StoreErrorKind::Full => NO_ROOM,
         StoreErrorKind::ReadOnly => {
             let code = error.sqlite_error().map_or(ffi::SQLITE_READONLY, |said| said.extended_code);
             read_only = without_writing(path, code, is_mounted_read_only(path));
@@ -75,6 +80,22 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
         _ => "SQLite failed",
     };
     StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(Said(error))
+}
+
+/// What is to be done on a disk that is full.
+const NO_ROOM: &str = "no room is left; free some and try again";
+
+/// True if the index of the log could not be made larger, which SQLite counts among the failures of the
+/// disk. What was being done may have been a commit, so it is none that certainly wrote nothing.
+fn is_full_index(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|said| said.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// True if memory was lacking, also to see the index of the log.
+fn is_out_of_memory(error: &Error) -> bool {
+    let code = error.sqlite_error().map(|said| said.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::OutOfMemory)
+        || matches!(code, Some(ffi::SQLITE_IOERR_NOMEM | ffi::SQLITE_IOERR_SHMMAP))
 }
 
 /// What SQLite needs to write, also for who only reads, and what is to be done that it can; `code` is
@@ -298,6 +319,24 @@ mod tests {
             assert!(mounted.contains(want), "{code}: {mounted}");
             assert_eq!(mounted.contains("mount it for writing"), !is_moved, "{code}: {mounted}");
             assert_eq!(mounted.contains(cure), is_moved, "{code}: {mounted}");
+        }
+    }
+
+    #[test]
+    fn what_lacks_room_or_memory_says_so() {
+        let told = |code| {
+            let failed = Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let error = store_error("opening", Path::new("/x/store.db"), failed);
+            (error.kind(), error.to_string())
+        };
+        let (kind, text) = told(ffi::SQLITE_IOERR_SHMSIZE);
+        assert_eq!(text, "opening /x/store.db: no room is left; free some and try again");
+        // a commit may have been written
+        assert_eq!(kind, StoreErrorKind::Other);
+        assert_eq!(told(ffi::SQLITE_FULL), (StoreErrorKind::Full, text));
+        assert!(told(ffi::SQLITE_IOERR_READ).1.contains("see the system's log"));
+        for code in [ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM, ffi::SQLITE_IOERR_SHMMAP] {
+            assert!(told(code).1.contains("`ulimit -v`"), "{code}");
         }
     }
 

@@ -78,13 +78,13 @@ fn open_what_is_there(
                     MIGRATIONS.len()
                 ),
             )),
-            Schema::Empty => Err(not_a_store(&config.path, "it is empty")),
+            Schema::Empty => Err(unused(&config.path)),
         };
     }
     let application = connect(config, is_there)?;
     let schema = inspect(&application, &config.path)?;
     match schema {
-        Schema::Empty if !config.create => return Err(not_a_store(&config.path, "it is empty")),
+        Schema::Empty if !config.create => return Err(unused(&config.path)),
         Schema::Empty => {}
         Schema::Version(version) => {
             beside.check_log(&application, &config.path)?;
@@ -117,7 +117,7 @@ pub(crate) fn open_to_copy(config: &SqliteConfig) -> Result<Connection, StoreErr
     let opened = || -> Result<Connection, StoreError> {
         let reader = open_to_read(config)?;
         match inspect(&reader, &config.path)? {
-            Schema::Empty => return Err(not_a_store(&config.path, "it is empty")),
+            Schema::Empty => return Err(unused(&config.path)),
             Schema::Version(_) => beside.check_log(&reader, &config.path)?,
         }
         Ok(reader)
@@ -281,8 +281,20 @@ fn no_writing(path: &Path) -> String {
         false => "as where this user may not write it; change the file's permissions",
     };
     format!(
-        "the store {} cannot be opened for writing, {why}, or open it read-only",
+        "the store {} cannot be opened for writing, {why}, or only read from it",
         path.display()
+    )
+}
+
+/// The refusal of a file that a program may have begun to make a store of, and that can become one.
+fn unused(path: &Path) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::NotAStore,
+        format!(
+            "no store at {} yet: the file has nothing in it, as where there was no room to make one; \
+             what writes to it makes it one",
+            path.display()
+        ),
     )
 }
 

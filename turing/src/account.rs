@@ -69,6 +69,12 @@ pub struct RunAccount {
     /// The postings that ended otherwise than as completed, by their ids.
     #[serde(skip)]
     pub failed_postings: Vec<FailedPosting>,
+    /// What most other attempts failed of for good, whatever a rule made of that: their postings may
+    /// have completed.
+    pub other_errors: Vec<FrequentError>,
+    /// Each of these attempts, by the ids of their postings.
+    #[serde(skip)]
+    pub other_failures: Vec<FailedPosting>,
     /// What most of the attempts failed of that are repeated.
     pub waiting: Vec<WaitingError>,
     /// All attempts that failed last and are repeated, by posting.
@@ -232,6 +238,8 @@ async fn begun(
                 conversations: BTreeMap::new(),
                 errors: Vec::new(),
                 failed_postings: Vec::new(),
+                other_errors: Vec::new(),
+                other_failures: Vec::new(),
                 waiting: Vec::new(),
                 waiting_attempts: Vec::new(),
                 left_out: Vec::new(),
@@ -333,8 +341,9 @@ impl Reading {
         account.not_entered = count.map(|count| count.saturating_sub(entered));
         account.waiting_attempts = self.failures.waiting();
         account.waiting = waiting::frequent(&account.waiting_attempts);
-        account.failed_postings = self.failures.into_postings();
+        (account.failed_postings, account.other_failures) = self.failures.into_postings();
         account.errors = frequent(&account.failed_postings);
+        account.other_errors = frequent(&account.other_failures);
         for id in self.open.into_values().flatten() {
             account.conversations.entry(id).or_default().open += 1;
         }

@@ -34,21 +34,23 @@ mod signs;
 mod snapshot;
 mod state;
 mod telling;
+mod told;
 mod trace;
 mod upkeep;
 mod validate;
 mod verdict;
 mod warnings;
 
+use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 
-use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
+use crate::script::{adopt_orphans, supervise_if_asked, take_name, wait_for_supervisors};
 use crate::store::postgres::Role;
 use crate::store::{Access, Store};
-use crate::{descriptors, init};
+use crate::{descriptors, init, threads};
 
 use arguments::{Common, DemoArgs, Kind, RunArgs, RunCommand, StreamArgs};
 use command_line::{asks_for_json, explain, parse};
@@ -82,7 +84,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
-    /// Run the bundled example: job adverts through a small pipeline of shell scripts.
+    /// Run the bundled example: job adverts through a small pipeline of shell scripts. One of them is
+    /// refused and one runs into its limit, to be seen; the exit code is 0 all the same.
     Demo(DemoArgs),
     /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),
@@ -141,7 +144,7 @@ impl Command {
 /// How long the program waits at its end for scripts that it gave up to be killed.
 const UNTIL_KILLED: Duration = Duration::from_secs(2);
 
-/// Reads the command line, does what it asks for, and answers with the exit code.
+/// Does what the command line asks for, and answers with the exit code.
 ///
 /// In a process that was started to supervise a script, it does that.
 pub fn main() -> ExitCode {
@@ -152,20 +155,27 @@ pub fn main() -> ExitCode {
     if init::is_process_one() {
         return init::main().unwrap_or_else(|error| cannot_begin(&error));
     }
+    take_name();
+    threads::with_room(begin).unwrap_or_else(|error| cannot_begin(&error))
+}
+
+/// Reads the command line, does what it asks for, and answers with the exit code.
+fn begin() -> ExitCode {
     descriptors::raise_limit();
     adopt_orphans();
     let interrupts = Interrupts::new();
     let (command, store) = match parse() {
         Ok(parsed) => parsed,
-        Err(answer) => return explain(&answer),
+        Err(answer) => return explain(answer),
     };
     warnings::tell_warnings();
-    let build = |()| tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = match descriptors::check().and_then(build) {
+    let (only_looks, role) = (command.only_looks(), command.role());
+    let checked =
+        descriptors::check().and_then(|()| if only_looks { Ok(()) } else { check_clock() });
+    let runtime = match checked.and_then(|()| threads::runtime()) {
         Ok(runtime) => runtime,
         Err(error) => return cannot_begin(&error),
     };
-    let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
     let code = runtime.block_on(async {
         outlive_large_files();
@@ -186,9 +196,8 @@ pub fn main() -> ExitCode {
         }
         code
     });
-    // who only looks has nothing better to do than to wait for a slow reader
-    let patience = if only_looks { Duration::MAX } else { PATIENCE };
-    drain(patience);
+    // whoever does not read what is told gets the answer all the same
+    drain(PATIENCE);
     let printed = output.finish();
     let code = match printed {
         Err(unprinted) => {
@@ -197,15 +206,25 @@ pub fn main() -> ExitCode {
         }
         Ok(()) => code,
     };
-    drain(patience);
+    drain(PATIENCE);
     // calls that are in progress are given up with the runtime
     runtime.shutdown_timeout(UNTIL_KILLED);
     wait_for_supervisors(UNTIL_KILLED);
     ExitCode::from(code)
 }
 
+/// Refuses a clock that stands before what ids and events can tell of.
+fn check_clock() -> io::Result<()> {
+    match SystemTime::now() < SystemTime::UNIX_EPOCH {
+        true => {
+            Err(io::Error::other("the system's clock stands before 1970; set it, and try again"))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Tells why nothing can be begun, and answers with the exit code.
-fn cannot_begin(error: &std::io::Error) -> ExitCode {
+fn cannot_begin(error: &io::Error) -> ExitCode {
     let code = Verdict::NoStore.exit_code();
     tell_error(error);
     tell_descriptors(error);

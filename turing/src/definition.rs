@@ -4,6 +4,7 @@ mod actors;
 mod draft;
 mod finding;
 mod lines;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -18,6 +18,9 @@ const HELD: usize = 4;
 /// by which the program is told whether it was started.
 const STARTING: usize = 5;
 
+/// What else is opened for a moment, such as a file that is looked at.
+const MOMENTARY: usize = 2;
+
 /// What is left for the rest of the program: more connections to a store, files that are read.
 const REST: usize = 32;
 
@@ -58,7 +61,17 @@ pub(crate) fn limit() -> Option<u64> {
 
 /// Makes sure that a runtime finds the descriptors that it needs.
 pub(crate) fn check() -> io::Result<()> {
-    let files: io::Result<Vec<_>> = (0..RUNTIME).map(|_| File::open("/dev/null")).collect();
+    are_there(RUNTIME)
+}
+
+/// Makes sure that one attempt finds those that it needs, beside what is open now: nothing of the
+/// program becomes free while it waits for them.
+pub(crate) fn check_attempt() -> io::Result<()> {
+    are_there(HELD + STARTING + MOMENTARY)
+}
+
+fn are_there(count: usize) -> io::Result<()> {
+    let files: io::Result<Vec<_>> = (0..count).map(|_| File::open("/dev/null")).collect();
     files.map(drop)
 }
 

@@ -30,3 +30,4 @@ mod proposal;
 // the process that it all happens in
 mod descriptors;
 mod init;
+mod threads;

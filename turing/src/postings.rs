@@ -129,11 +129,11 @@ pub enum PostingsError {
         #[source]
         source: std::io::Error,
     },
-    /// A stream cannot be read to its end, or not be kept.
-    #[error(
-        "standard input cannot be read to its end and kept in {}; TMPDIR may name another folder",
-        folder.display()
-    )]
+    /// A stream cannot be read to its end.
+    #[error("standard input cannot be read to its end; give it a JSON object a line")]
+    Unheard(#[source] std::io::Error),
+    /// What was read of a stream cannot be kept.
+    #[error("standard input cannot be kept in {}; TMPDIR may name another folder", folder.display())]
     Unkept {
         /// The folder in which it was to be kept.
         folder: PathBuf,

@@ -30,6 +30,7 @@ pub(crate) use parent::{adopt_orphans, run_plainly, wait_for_supervisors};
 pub use pool::Supervisors;
 pub use program::{StartError, resolve_program};
 pub use supervisor::supervise_if_asked;
+pub(crate) use supervisor::take_name;
 
 /// The program that runs now, also when its file was replaced meanwhile: the supervisor of a program
 /// that calls [`supervise_if_asked`].

@@ -275,7 +275,13 @@ impl Tracker {
             listener.listen(channel).await?;
             Ok::<_, sqlx::Error>(listener)
         };
-        let listener = self.connector.in_time(listening).await?;
+        let listener = match self.connector.in_time(listening).await {
+            Err(sqlx::Error::PoolTimedOut) => {
+                drop(self.connector.connect().await.map_err(LookError::Store)?);
+                return Err(sqlx::Error::PoolTimedOut.into());
+            }
+            listener => listener?,
+        };
         Ok(Link::Listening(Box::new(listener)))
     }
 

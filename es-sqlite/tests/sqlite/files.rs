@@ -122,6 +122,12 @@ async fn the_largest_settings_open_a_store_like_any_other() {
 async fn an_empty_file_becomes_a_store() {
     let folder = Folder::new();
     fs::write(folder.path(), "").unwrap();
+    // which who only looks is told, and not that it is another file
+    for config in [folder.config().read_only(true), folder.config().create(false)] {
+        let error = refused(&folder.path(), config).await;
+        assert_eq!(error.kind(), StoreErrorKind::NotAStore);
+        assert!(error.to_string().contains("yet: the file has nothing in it"), "{error}");
+    }
     let store = folder.store().await;
     append_one(&store, "posting/1", event("first")).await;
 }

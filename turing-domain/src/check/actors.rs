@@ -83,7 +83,10 @@ fn shown(endpoint: &str) -> String {
 fn limits(workflow: &Workflow, found: &mut Found) {
     let mut zero = |spot: Spot, name: &'static str| {
         let message = format!("`{name}` is 0, so nothing could ever happen");
-        let cure = "use at least 1, or leave it out";
+        let cure = match name {
+            "timeout_seconds" => "use more than 0, such as 0.5, or leave it out",
+            _ => "use at least 1, or leave it out",
+        };
         found.add(ProblemKind::ZeroLimit, spot.setting(name), message, cure);
     };
     if workflow.max_total_session_runs == 0 {

@@ -42,7 +42,8 @@ fn coverage(workflow: &Workflow, spot: Spot, conversation: &Conversation, found:
     let is_human = actor.is_some_and(|actor| actor.kind == ActorKind::Human);
     if rules(On::Failure).next().is_none() && !is_human {
         let message = "no rule follows a failure, so a failure ends the path as actor_failed";
-        let cure = "add a rule with on = \"failure\"";
+        let cure =
+            "where something can be done about it, add a rule with on = \"failure\" and a `to`";
         found.add(ProblemKind::MissingFailureBranch, spot, message, cure);
     }
 }

@@ -52,7 +52,15 @@ impl From<Seconds> for Duration {
 
 /// A number that is no length of time.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{seconds} is no length of time in seconds; use 0 to a century")]
+#[error("{} is no length of time in seconds; use 0 to a century", told(*seconds))]
 pub struct SecondsError {
     seconds: f64,
+}
+
+/// The number in few digits.
+fn told(seconds: f64) -> String {
+    match (1e-6..1e12).contains(&seconds.abs()) {
+        true => seconds.to_string(),
+        false => format!("{seconds:e}"),
+    }
 }

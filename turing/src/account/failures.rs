@@ -1,4 +1,4 @@
-//! Which postings of a run ended otherwise than as completed, and of what.
+//! Which postings of a run ended otherwise than as completed, and of what; and what else failed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -17,14 +17,14 @@ const STDERR_CHARS: usize = 2_000;
 /// So many of the most frequent errors are told.
 pub(super) const FREQUENT: usize = 3;
 
-/// A posting that ended otherwise than as completed.
+/// A posting that ended otherwise than as completed, or in which an attempt failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedPosting {
     /// The posting.
     pub posting_id: PostingId,
     /// How it ended.
     pub reason: EndReason,
-    /// Where it ended, if that was recorded.
+    /// Where it ended, if that was recorded; or where the attempt failed.
     pub conversation_id: Option<ConversationId>,
     /// The number of the attempt that failed, from 1; absent like the rest if none failed there.
     pub attempt: Option<u64>,
@@ -60,6 +60,7 @@ pub struct FrequentError {
 pub(super) struct Failures {
     open: HashMap<String, Open>,
     ended: Vec<FailedPosting>,
+    others: Vec<FailedPosting>,
 }
 
 /// A posting that has not ended.
@@ -80,6 +81,26 @@ struct FailedAttempt {
     actor: Option<ActorId>,
     /// When it is repeated, if it is.
     due_at: Option<Timestamp>,
+}
+
+impl FailedAttempt {
+    fn of(
+        self,
+        posting: PostingId,
+        reason: EndReason,
+        at: Option<ConversationId>,
+    ) -> FailedPosting {
+        let Self { attempt, failure_type, error, stderr, .. } = self;
+        FailedPosting {
+            posting_id: posting,
+            reason,
+            conversation_id: at,
+            attempt,
+            failure_type,
+            error,
+            stderr,
+        }
+    }
 }
 
 impl Failures {
@@ -110,10 +131,8 @@ impl Failures {
                 self.ended(posting, reason, final_conversation_id.0);
             }
             RetryScheduled { conversation_id, due_at, .. } => {
-                let open = self.open.get_mut(posting);
-                if let (Some(open), Some(id)) = (open, conversation_id.0)
-                    && let Some(failed) = open.failed.get_mut(&id)
-                {
+                let open = self.open.get_mut(posting).zip(conversation_id.0);
+                if let Some(failed) = open.and_then(|(open, id)| open.failed.get_mut(&id)) {
                     failed.due_at = Some(*due_at);
                 }
             }
@@ -149,24 +168,18 @@ impl Failures {
 
     fn ended(&mut self, posting: &str, reason: EndReason, last: Option<ConversationId>) {
         let Open { mut failed, worst } = self.open.remove(posting).unwrap_or_default();
-        let (false, Ok(posting_id)) = (reason.is_normal(), posting.parse::<PostingId>()) else {
-            return;
-        };
-        let conversation_id = match worst {
-            Some((worst, at)) if worst == reason => at.or(last),
-            _ => last,
-        };
-        let failed = conversation_id.and_then(|id| failed.remove(&id)).unwrap_or_default();
-        let FailedAttempt { attempt, failure_type, error, stderr, .. } = failed;
-        self.ended.push(FailedPosting {
-            posting_id,
-            reason,
-            conversation_id,
-            attempt,
-            failure_type,
-            error,
-            stderr,
-        });
+        let Ok(posting_id) = posting.parse::<PostingId>() else { return };
+        if !reason.is_normal() {
+            let at = match worst {
+                Some((worst, at)) if worst == reason => at.or(last),
+                _ => last,
+            };
+            let attempt = at.and_then(|id| failed.remove(&id)).unwrap_or_default();
+            self.ended.push(attempt.of(posting_id, reason.clone(), at));
+        }
+        let for_good = failed.into_iter().filter(|(_, attempt)| attempt.due_at.is_none());
+        let others = for_good.map(|(at, attempt)| attempt.of(posting_id, reason.clone(), Some(at)));
+        self.others.extend(others);
     }
 
     /// The attempts of postings that have not ended that failed last and are repeated, by postings.
@@ -191,11 +204,12 @@ impl Failures {
         waiting
     }
 
-    /// The postings that failed, by their ids.
-    pub(super) fn into_postings(self) -> Vec<FailedPosting> {
-        let mut ended = self.ended;
+    /// The postings that failed, by their ids; and the other attempts that failed for good.
+    pub(super) fn into_postings(self) -> (Vec<FailedPosting>, Vec<FailedPosting>) {
+        let Self { mut ended, mut others, .. } = self;
         ended.sort_by_key(|failed| failed.posting_id);
-        ended
+        others.sort_by_key(|failed| failed.posting_id);
+        (ended, others)
     }
 }
 
@@ -233,141 +247,4 @@ pub(super) fn frequent(failed: &[FailedPosting]) -> Vec<FrequentError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use turing_domain::Noted;
-
-    use super::super::waiting::frequent as frequent_waiting;
-    use super::*;
-
-    fn failed(at: i32, error: &str, stderr: Option<&str>) -> PostingEvent {
-        PostingEvent::ScriptExecutionFailed {
-            error: error.to_owned().into(),
-            failure_type: FailureType::ScriptError.into(),
-            stderr: stderr.map(str::to_owned).into(),
-            conversation_id: ConversationId(at).into(),
-            actor_id: Noted::ABSENT,
-            execution_order: Noted::ABSENT,
-            duration_ms: Noted::ABSENT,
-            retry_count: Noted(Some(2)),
-            run_id: Noted::ABSENT,
-        }
-    }
-
-    fn completed(at: i32) -> PostingEvent {
-        PostingEvent::HumanTaskCompleted {
-            output: None,
-            status: Noted::ABSENT,
-            conversation_id: ConversationId(at).into(),
-            actor_id: Noted::ABSENT,
-            execution_order: Noted::ABSENT,
-            duration_ms: Noted::ABSENT,
-            retry_count: Noted::ABSENT,
-            run_id: Noted::ABSENT,
-        }
-    }
-
-    fn path_ended(at: i32, reason: EndReason) -> PostingEvent {
-        PostingEvent::PathEnded {
-            reason,
-            rule: None,
-            to: None,
-            conversation_id: ConversationId(at).into(),
-            run_id: Noted::ABSENT,
-        }
-    }
-
-    fn terminal(at: i32, reason: EndReason) -> PostingEvent {
-        PostingEvent::PostingTerminal {
-            reason: reason.into(),
-            final_conversation_id: ConversationId(at).into(),
-            run_id: Noted::ABSENT,
-        }
-    }
-
-    fn read(events: &[(&str, PostingEvent)]) -> Vec<FailedPosting> {
-        let mut failures = Failures::default();
-        for (posting, event) in events {
-            failures.take(posting, event);
-        }
-        failures.into_postings()
-    }
-
-    #[test]
-    fn a_posting_fails_where_its_worst_path_ended_and_of_the_attempt_there() {
-        let postings = read(&[
-            ("2", failed(10, "bad", Some("one\ntwo\n\n"))),
-            ("2", path_ended(10, EndReason::ActorFailed)),
-            ("2", completed(20)),
-            ("2", path_ended(20, EndReason::NoMatchingBranch)),
-            ("2", terminal(20, EndReason::ActorFailed)),
-            // what succeeded later is no reason
-            ("1", failed(10, "bad", None)),
-            ("1", completed(10)),
-            ("1", path_ended(10, EndReason::NoMatchingBranch)),
-            ("1", terminal(10, EndReason::NoMatchingBranch)),
-            ("3", failed(10, "bad", None)),
-            ("3", terminal(10, EndReason::Completed)),
-        ]);
-        let told: Vec<_> = postings.iter().map(|one| (one.posting_id.0, &one.reason)).collect();
-        assert_eq!(told, [(1, &EndReason::NoMatchingBranch), (2, &EndReason::ActorFailed)]);
-        assert_eq!((&postings[0].error, postings[0].attempt), (&None, None));
-        let FailedPosting { conversation_id, attempt, error, stderr, .. } = &postings[1];
-        assert_eq!((*conversation_id, *attempt), (Some(ConversationId(10)), Some(3)));
-        assert_eq!((error.as_deref(), stderr.as_deref()), (Some("bad"), Some("one\ntwo")));
-    }
-
-    #[test]
-    fn an_attempt_waits_from_when_its_repeat_is_recorded_until_it_succeeds() {
-        let due_at = Timestamp::from_micros(1_764_000_000_000_000);
-        let retry = |at: i32| PostingEvent::RetryScheduled {
-            attempt: 1,
-            due_at,
-            failure_type: FailureType::ScriptError,
-            conversation_id: ConversationId(at).into(),
-            run_id: Noted::ABSENT,
-        };
-        let mut failures = Failures::default();
-        let mut waiting = |posting: &str, event: PostingEvent| {
-            failures.take(posting, &event);
-            let waiting = failures.waiting().into_iter();
-            waiting.map(|one| (one.posting_id.0, one.conversation_id.0)).collect::<Vec<_>>()
-        };
-        assert_eq!(waiting("2", failed(10, "bad", None)), []);
-        assert_eq!(waiting("2", retry(10)), [(2, 10)]);
-        waiting("1", failed(20, "bad", Some("one")));
-        assert_eq!(waiting("1", retry(20)), [(1, 20), (2, 10)]);
-        // what failed once more waits only if it is repeated once more
-        assert_eq!(waiting("1", failed(20, "worse", None)), [(2, 10)]);
-        waiting("1", retry(20));
-        assert_eq!(waiting("2", completed(10)), [(1, 20)]);
-        let told = frequent_waiting(&failures.waiting());
-        assert_eq!((told[0].attempts, told[0].error.as_deref()), (1, Some("worse")));
-        assert_eq!(told[0].due_at, due_at);
-        failures.take("1", &terminal(20, EndReason::ActorFailed));
-        assert_eq!(failures.waiting(), []);
-    }
-
-    #[test]
-    fn errors_are_counted_and_the_most_frequent_told_first_with_an_example() {
-        let mut events = Vec::new();
-        for (posting, error) in
-            [("5", "rare"), ("4", "often"), ("6", "often"), ("7", "b"), ("8", "c"), ("9", "often")]
-        {
-            events.push((posting, failed(10, error, Some(posting))));
-            events.push((posting, terminal(10, EndReason::ActorFailed)));
-        }
-        let told = frequent(&read(&events));
-        assert_eq!(told.len(), FREQUENT);
-        assert_eq!((told[0].postings, told[0].example), (3, PostingId(4)));
-        assert_eq!(told[0].last_line.as_deref(), Some("4"));
-        assert!(told[1..].iter().all(|error| error.postings == 1));
-    }
-
-    #[test]
-    fn only_the_end_of_a_long_standard_error_is_kept() {
-        let lines: Vec<_> = (1..=50).map(|line| line.to_string()).collect();
-        assert_eq!(last_lines(&lines.join("\n")), lines[40..].join("\n"));
-        assert_eq!(last_lines(&"ä".repeat(5_000)).chars().count(), STDERR_CHARS);
-        assert_eq!(last_lines("\n"), "");
-    }
-}
+mod tests;

@@ -26,7 +26,8 @@ pub(super) struct Common {
         default_value = "sqlite:turing.db"
     )]
     pub(super) store: String,
-    /// Print JSON instead of text.
+    /// Print JSON instead of text: an object, a list (check, validate, projection) or an object a line
+    /// (events, snapshot list).
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -42,7 +43,8 @@ pub(super) struct CallArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Write the example's files into this folder and keep them, to read and to change.
+    /// Write the example's files into this folder and keep them, to read and to change. Nothing that
+    /// is there is overwritten: where a file of this name is another one, nothing is done.
     #[arg(long, value_name = "FOLDER")]
     pub(super) files: Option<PathBuf>,
     #[command(flatten)]
@@ -137,7 +139,7 @@ pub(super) struct HowArgs {
 #[derive(Debug, Args)]
 pub(super) struct PaceArgs {
     /// How many postings are attempted side by side [default: the number of processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(super) parallel: Option<NonZeroUsize>,
     /// Keep a posting's state each time it passes a multiple of so many events.
     // a text here, because a wrong one in the environment must not stop `run show`
@@ -152,6 +154,11 @@ pub(super) struct PaceArgs {
     /// is well, unless it is asked for with --json.
     #[arg(long)]
     pub(super) quiet: bool,
+}
+
+/// So many of something, and not none.
+pub(super) fn at_least_one(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "it takes a whole number from 1")
 }
 
 impl PaceArgs {

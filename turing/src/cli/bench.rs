@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, value_parser};
 
-use super::arguments::Common;
+use super::arguments::{Common, at_least_one};
 use super::interrupts::Interrupts;
 use super::output::{Output, counted, rows, table};
 use super::telling::{tell, tell_times};
@@ -31,7 +31,7 @@ pub(super) struct BenchArgs {
     )]
     sequence: u32,
     /// How many postings are attempted side by side [default: the number of processors]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     parallel: Option<NonZeroUsize>,
     #[command(flatten)]
     common: Common,

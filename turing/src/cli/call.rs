@@ -1,6 +1,6 @@
 //! What the commands that run a workflow have in common, from their begin to their report.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::report::tell_done;
 use super::signs::Signs;
 use super::telling::{tell, tell_times};
+use super::told::Taken;
 use super::upkeep::{keep_read_models, not_kept};
 use super::{Failure, Verdict, exit_code, held_back};
 use crate::definition::Definition;
@@ -29,6 +30,10 @@ pub(super) struct Call<'a> {
     pub(super) url: StoreUrl,
     pub(super) definition: Definition,
     pub(super) signs: Signs,
+    /// The definition's file, if it is there as well when the call is over.
+    pub(super) file: Option<PathBuf>,
+    /// Whether postings that are refused or fail are meant to be.
+    pub(super) is_example: bool,
     interrupts: &'a Interrupts,
 }
 
@@ -43,16 +48,13 @@ pub(super) struct Work {
 /// What a request to run came to.
 pub(super) struct Done {
     pub(super) outcome: RunOutcome,
-    /// How many postings were refused.
-    pub(super) refused: usize,
+    pub(super) taken: Taken,
     /// What keeps read models from being up to date.
     pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
     pub(super) go_on: String,
     /// Whether it was asked to stop.
     pub(super) was_asked: bool,
-    /// Whether nothing is to be told of what went well.
-    pub(super) is_quiet: bool,
 }
 
 impl<'a> Call<'a> {
@@ -68,17 +70,16 @@ impl<'a> Call<'a> {
         args.pace.snapshot_interval()?;
         let definition = Definition::load(workflow)?;
         let signs = Signs::new(args.pace.quiet);
-        Ok(Self { args, url, definition, signs, interrupts })
+        let file = Some(workflow.to_owned());
+        Ok(Self { args, url, definition, signs, file, is_example: false, interrupts })
     }
 
-    /// Runs what `take` finds in the store, and prints how that ended, which `judge` may see otherwise
-    /// than the report does.
+    /// Runs what `take` finds in the store, and prints how that ended.
     pub(super) async fn run(
         self,
         access: Access,
         output: &mut Output,
         take: impl AsyncFnOnce(&Self, &Store) -> Result<Work, Failure>,
-        judge: impl FnOnce(&Done, Verdict) -> Verdict,
     ) -> Result<Verdict, Failure> {
         let store = Store::open(&self.url, access).await?;
         let done = async {
@@ -87,9 +88,7 @@ impl<'a> Call<'a> {
             let work = take(&self, &store).await?;
             let done = self.run_in(&store, &lock, work).await?;
             self.signs.going().phase("reading how the run ended", 0, None);
-            let (workflow, common) = (&self.definition.workflow, &self.args.common);
-            let verdict = tell_done(&store, &done, workflow, common, output).await;
-            Ok::<_, Failure>(judge(&done, verdict))
+            Ok::<_, Failure>(tell_done(&store, &done, &self, output).await)
         };
         let done = done.await;
         self.interrupts.over(exit_code(&done));
@@ -101,7 +100,8 @@ impl<'a> Call<'a> {
     async fn run_in(&self, store: &Store, lock: &RunLock, work: Work) -> Result<Done, Failure> {
         held_back::warn(store).await;
         let Work { intake, how, go_on } = work;
-        let refused = intake.refused.len();
+        let refused = intake.refused.iter().map(ToString::to_string).collect();
+        let taken = Taken { read: intake.read, repeated: intake.repeated(), refused };
         let options = self.options(&how)?;
         let (stop, stopped) = watch::channel(false);
         let going = self.signs.going();
@@ -129,12 +129,12 @@ impl<'a> Call<'a> {
         if let RunOutcome::AlreadyCompleted(_) = outcome {
             self.interrupts.before()?;
         }
-        let is_quiet = self.args.pace.quiet;
-        Ok(Done { outcome, refused, read_models, go_on, was_asked, is_quiet })
+        Ok(Done { outcome, taken, read_models, go_on, was_asked })
     }
 
     /// How the run is carried out, with no more attempts at once than there are descriptors for.
     fn options(&self, how: &HowArgs) -> Result<RunOptions, Failure> {
+        descriptors::check_attempt().map_err(Failure::NoAttempt)?;
         let mut options = RunOptions::new(THIS_PROGRAM);
         options.parallelism = self.args.pace.parallel.unwrap_or(options.parallelism);
         let enough_for = descriptors::enough_for();

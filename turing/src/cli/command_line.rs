@@ -3,14 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::iter::successors;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::output::{Output, Unprinted};
 use super::telling::{drain, tell_error};
-use super::{Cli, Command, Verdict};
+use super::{Cli, Command, PATIENCE, Verdict};
 use crate::proposal::name_store;
 use crate::store::StoreUrl;
 
@@ -96,22 +98,41 @@ fn in_one_line(answer: &clap::Error) -> String {
 }
 
 /// Prints the help, the version, or what is wrong with the command line.
-pub(super) fn explain(answer: &clap::Error) -> ExitCode {
+pub(super) fn explain(answer: clap::Error) -> ExitCode {
     let code = u8::try_from(answer.exit_code()).unwrap_or(2);
-    let mut printed = answer.print().map_err(Unprinted::Write);
-    if answer.use_stderr() {
+    let printed = if answer.use_stderr() {
         let mut output = Output::stdout(true);
         if asks_for_json() {
-            output.failure(&in_one_line(answer), &[], code);
+            output.failure(&in_one_line(&answer), &[], code);
         }
-        printed = output.finish();
-    }
+        let printed = output.finish();
+        print_for_a_while(answer);
+        printed
+    } else {
+        answer.print().map_err(Unprinted::Write)
+    };
     match printed {
         Err(unprinted) if !unprinted.is_closed_pipe() => {
             tell_error(&unprinted);
-            drain(Duration::MAX);
+            drain(PATIENCE);
             ExitCode::from(if code == 0 { Verdict::Unprinted.exit_code() } else { code })
         }
         _ => ExitCode::from(code),
+    }
+}
+
+/// Prints it to standard error, and waits for whoever reads that no longer than others do.
+fn print_for_a_while(answer: clap::Error) {
+    let answer = Arc::new(answer);
+    let (printing, (done, is_done)) = (Arc::clone(&answer), channel());
+    let print = move || {
+        // nobody may be listening, which changes nothing
+        let _ = printing.print();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(print).is_ok() {
+        let _ = is_done.recv_timeout(PATIENCE);
+    } else {
+        let _ = answer.print();
     }
 }

@@ -76,6 +76,8 @@ pub(super) enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
+    #[error("there is not enough left for one attempt, so that none is begun")]
+    NoAttempt(#[source] std::io::Error),
     #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -84,6 +86,12 @@ pub(super) enum Failure {
     Bench(#[from] crate::bench::BenchError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
+}
+
+/// True if no other path in the same place could be written either.
+fn is_of_the_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 fn rebuild(name: &str) -> String {
@@ -95,6 +103,7 @@ impl Failure {
         use crate::account::AccountError;
         use crate::bench::BenchError;
         use crate::lock::LockError;
+        use crate::postings::PostingsError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
         use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
@@ -107,6 +116,9 @@ impl Failure {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
             Self::NotFound { .. } => Found,
+            Self::Postings(PostingsError::Unkept { .. })
+            | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,
+            Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
             Self::Bench(BenchError::Interrupted) => Stopped,
             Self::Bench(BenchError::Incomplete { .. }) => Found,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
-
 use super::Failure;
 use super::output::{Output, shown};
 use super::telling::tell;
+use super::told::Told;
 use crate::postings::{PostingSource, RefusedPosting};
 
 /// What a first look at postings finds.
@@ -83,7 +82,7 @@ impl Seen {
     /// Prints that there is nothing there.
     pub(super) fn print_nothing(&self, json: bool, output: &mut Output) {
         match json {
-            true => output.json(&json!({ "read": 0, "postings": 0, "added_events": 0 })),
+            true => output.json(&Told::nothing()),
             false => output.line(format_args!(
                 "Nothing to do: {} holds no postings.",
                 shown(&self.place, 300)

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
 use turing_domain::{ConversationId, RunId, Workflow};
 
-use super::call::Done;
+use super::call::{Call, Done};
 use super::failures::tell_errors;
 use super::output::{Output, counted, rows, shown, table};
 use super::telling::tell;
+use super::told::Told;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
-use crate::proposal::command;
+use crate::proposal::{command, quoted};
 use crate::run::{Before, Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -21,27 +21,32 @@ use crate::store::Store;
 pub(super) async fn tell_done(
     store: &Store,
     done: &Done,
-    workflow: &Workflow,
-    common: &Common,
+    call: &Call<'_>,
     output: &mut Output,
 ) -> Verdict {
-    let is_told = |is_clean: bool| common.json || !done.is_quiet || !is_clean;
+    let (workflow, common) = (&call.definition.workflow, &call.args.common);
+    let is_told = |is_clean: bool| common.json || !call.args.pace.quiet || !is_clean;
     let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(before) => {
-            let is_clean = done.refused == 0 && before.failed() == 0;
+            let has_failures = !done.taken.refused.is_empty() || before.failed() > 0;
+            let is_clean = call.is_example || !has_failures;
             let errors = match before.failed_in() {
-                Some(run_id) if !common.json => errors_of(store, run_id).await,
-                _ => None,
+                Some(run_id) => errors_of(store, run_id).await,
+                None => Some(Vec::new()),
             };
-            if is_told(is_clean) {
-                already_completed(before, done, errors, workflow, common, output);
+            if common.json {
+                let (errors, read_models) = (errors.as_deref(), &done.read_models);
+                output.json(&Told::before(before, &done.taken, errors, read_models));
+            } else if is_told(is_clean) {
+                already_completed(before, errors, call, output);
             }
             tell_read_models(done, common, output);
             is_clean
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
-            let is_clean = is_over && report.refused.is_empty() && report.failed() == 0;
+            let has_failures = !report.refused.is_empty() || report.failed() > 0;
+            let is_clean = is_over && (call.is_example || !has_failures);
             // who stops a run does not wait until its events are read
             let errors = match (is_over, report.failed()) {
                 (true, 0) => Some(Vec::new()),
@@ -51,14 +56,15 @@ pub(super) async fn tell_done(
             match common.json {
                 true => {
                     let go_on = (!is_over).then_some(done.go_on.as_str());
-                    output.json(&Told { report, errors, go_on, read_models: &done.read_models });
+                    let errors = errors.as_deref();
+                    output.json(&Told::of(report, errors, go_on, &done.read_models));
                 }
                 false if !is_told(is_clean) => {}
                 false => {
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
                     let errors = errors.unwrap_or_default();
-                    tell_errors(report.run_id, &errors, |id| name_of(workflow, id), output);
+                    tell_errors(report.run_id, &errors, &[], |id| name_of(workflow, id), output);
                 }
             }
             tell_read_models(done, common, output);
@@ -81,21 +87,6 @@ fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
     if !common.json {
         done.read_models.iter().for_each(|told| output.line(format_args!("\n{told}")));
     }
-}
-
-/// What is told of a run as JSON.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    /// What most of the failed postings ended of, if that was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<FrequentError>>,
-    /// How to go on, if it is not over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    go_on: Option<&'a str>,
-    /// What keeps read models from being up to date.
-    read_models: &'a [String],
 }
 
 /// What most of the failed postings ended of. Nothing depends on it, so that it cannot be read fails
@@ -174,21 +165,13 @@ fn tell_left(left: &[Left], output: &mut Output) {
 
 fn already_completed(
     before: &Before,
-    done: &Done,
     errors: Option<Vec<FrequentError>>,
-    workflow: &Workflow,
-    common: &Common,
+    call: &Call<'_>,
     output: &mut Output,
 ) {
+    let workflow = &call.definition.workflow;
     let (ended, mut runs) = (before.ended(), before.runs());
     let run_id = runs.next_back();
-    if common.json {
-        return output.json(&serde_json::json!({
-            "already_completed": run_id, "ended": ended, "gave_up": before.gave_up(),
-            "added_events": before.gave_up().is_none().then_some(0),
-            "read_models": done.read_models,
-        }));
-    }
     let (id, name) = (workflow.id, shown(&workflow.name, 60));
     let run_id = run_id.map_or_else(|| "?".to_owned(), |run_id| run_id.to_string());
     let reasons: Vec<_> = ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
@@ -203,10 +186,13 @@ fn already_completed(
         if before.gave_up().is_some() { "" } else { ", so no event was added" }
     ));
     if let Some(run_id) = before.failed_in() {
-        let retry = command(format_args!("run retry {run_id} --workflow FILE"));
-        output.line(format_args!("`{retry}` repeats only those that failed there."));
+        if let Some(file) = &call.file {
+            let retry = format!("run retry {run_id} --workflow {}", quoted(file.display()));
+            let retry = command(retry);
+            output.line(format_args!("`{retry}` repeats only those that failed there."));
+        }
         let errors = errors.unwrap_or_default();
-        tell_errors(run_id, &errors, |id| name_of(workflow, id), output);
+        tell_errors(run_id, &errors, &[], |id| name_of(workflow, id), output);
     }
 }
 

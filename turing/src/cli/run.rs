@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use turing_domain::Severity;
 
 use super::arguments::{HowArgs, OneRunArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
-use super::call::{Call, Done, GO_ON, Work};
+use super::call::{Call, GO_ON, Work};
 use super::interrupts::Interrupts;
 use super::output::{Output, counted};
 use super::postings::{Seen, tell_refused};
@@ -40,11 +40,6 @@ pub(super) async fn execute(
 
 /// What is done with postings before the run begins.
 const REGISTERING: &str = "registering postings";
-
-/// As the report has it.
-fn as_told(_: &Done, verdict: Verdict) -> Verdict {
-    verdict
-}
 
 async fn start(
     args: StartArgs,
@@ -94,7 +89,7 @@ async fn start(
         };
         Ok(Work { intake, how, go_on })
     };
-    call.run(Access::Write, output, take, as_told).await
+    call.run(Access::Write, output, take).await
 }
 
 /// True if the workflow has a run in progress in the store, which need not be there.
@@ -164,7 +159,7 @@ async fn retry(
         let again = format!("run retry {run_id} --workflow {}", quoted(workflow.display()));
         Ok(Work { intake, how, go_on: format!("to go on: {}", command(again)) })
     };
-    call.run(Access::Existing, output, take, as_told).await
+    call.run(Access::Existing, output, take).await
 }
 
 async fn resume(
@@ -179,7 +174,7 @@ async fn resume(
         let intake = interrupted(call, store, run).await?.intake()?;
         Ok(Work { intake, how: HowArgs::default(), go_on: GO_ON.to_owned() })
     };
-    call.run(Access::Existing, output, take, as_told).await
+    call.run(Access::Existing, output, take).await
 }
 
 /// Refuses a definition with placeholders that nothing can fill for postings with these keys.

@@ -37,6 +37,7 @@ pub(super) async fn execute(
             "run_id": account.run_id,
             "workflow_id": account.workflow_id,
             "failed": account.failed_postings,
+            "other_failures": account.other_failures,
             "waiting": account.waiting_attempts,
             "left_out": account.left_out,
         })),
@@ -184,7 +185,7 @@ fn tell(account: &RunAccount, output: &mut Output) {
     }
     output.line(rows(&listed));
     tell_waiting(account, named, output);
-    tell_errors(*run_id, &account.errors, named, output);
+    tell_errors(*run_id, &account.errors, &account.other_errors, named, output);
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use toml::de::{DeTable, Deserializer};
 use turing_domain::{Place, Problem, ProblemKind, Severity, Workflow, check, check_with_data};
 
 use super::lines::{LineNumbers, Lines};
+use super::words::in_words;
 use super::{DefinitionError, Finding, FindingKind, MAX_BYTES, actors};
 use crate::postings::digest_of;
 
@@ -133,7 +134,8 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<(String, Workflow, Lines), Defin
     })?;
     let finding = |error: &toml::de::Error| {
         let line = numbers.of_span(error.span());
-        Finding::malformed(&file, line, error.message(), FORMAT)
+        let named = error.span().and_then(|span| text.get(span));
+        Finding::malformed(&file, line, &in_words(error.message(), named), FORMAT)
     };
     let (table, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {

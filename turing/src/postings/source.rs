@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use super::{PostingReader, PostingsError};
 
 /// What standard input is called where a file would be named.
 const STANDARD_INPUT: &str = "standard input";
+
+/// So much of a stream is read at a time.
+const PIECE: usize = 64 * 1024;
 
 /// A place from which postings are read, as often as they are needed.
 #[derive(Debug, Clone)]
@@ -43,13 +46,17 @@ impl PostingSource {
     ///
     /// [`PostingsError`] if it cannot be read to its end or kept.
     pub fn keep(mut stream: impl Read) -> Result<Self, PostingsError> {
-        let kept = tempfile::tempfile().and_then(|mut file| {
-            io::copy(&mut stream, &mut file)?;
-            Ok(file)
-        });
-        match kept {
-            Ok(file) => Ok(Self::Kept(Arc::new(file))),
-            Err(source) => Err(PostingsError::Unkept { folder: std::env::temp_dir(), source }),
+        let unkept = |source| PostingsError::Unkept { folder: std::env::temp_dir(), source };
+        let mut file = tempfile::tempfile().map_err(unkept)?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            let length = match stream.read(&mut piece) {
+                Ok(0) => return Ok(Self::Kept(Arc::new(file))),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(PostingsError::Unheard(error)),
+            };
+            file.write_all(&piece[..length]).map_err(unkept)?;
         }
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use es_core::execution::StoreError;
 use es_postgres::sqlx::pool::PoolConnection;
 use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
-use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Postgres, Row, SqlStr};
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -23,6 +23,9 @@ const CONNECTIONS: u32 = 2;
 
 /// How long the server has to answer, which ends a statement itself after half of that.
 const ANSWERING: Duration = Duration::from_secs(60);
+
+/// How long a connection is asked for before it is told why there is none.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// How long it has to hear that a connection is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -103,6 +106,7 @@ impl PostgresRegistry {
     pub fn new(config: &PostgresConfig) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
+            .acquire_timeout(CONNECTING)
             .connect_lazy_with(config.connect_options());
         let statements = Statements::new(config.names()).into();
         Self { pool, statements, begin: config.begin_pinned(), place: config.place() }
@@ -122,7 +126,22 @@ impl PostgresRegistry {
     ) -> Result<T, StoreError> {
         let done = timeout(ANSWERING, work).await;
         let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())));
-        done.map_err(|error| store_error(what, &self.place, error))
+        let error = match done {
+            Ok(answer) => return Ok(answer),
+            Err(sqlx::Error::PoolTimedOut) => self.refusal().await,
+            Err(error) => error,
+        };
+        Err(store_error(what, &self.place, error))
+    }
+
+    /// Why there was no connection: a pool asks for one until its time is up, and does not say what it
+    /// was told.
+    async fn refusal(&self) -> sqlx::Error {
+        let options = self.pool.connect_options();
+        match timeout(CONNECTING, options.connect()).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
+        }
     }
 
     /// What the row of a posting holds, if there is one. One message is the whole transaction: its
@@ -268,7 +287,7 @@ impl PostingRegistry for PostgresRegistry {
 #[cfg(test)]
 mod tests {
     use es_pgtest::Server;
-    use es_postgres::sqlx::{ConnectOptions, Executor, SqlSafeStr};
+    use es_postgres::sqlx::{Executor, SqlSafeStr};
 
     use super::*;
     use crate::store::postgres;
@@ -288,6 +307,26 @@ mod tests {
                 (&mut connection).prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
             assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
         }
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_connection_is_told_why() {
+        let database = Server::shared().database().await;
+        let config: PostgresConfig = database.url().parse().unwrap();
+        postgres::migrate(&config).await.unwrap();
+        // roles are of the whole server
+        let role = format!("few_{}", database.name());
+        let make = format!("CREATE ROLE \"{role}\" LOGIN CONNECTION LIMIT 0");
+        let mut owner = database.options().connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut owner).await.unwrap();
+        let config = PostgresConfig::new(database.options().username(&role));
+        let registry = PostgresRegistry::new(&postgres::configured(config));
+        let error = registry.data(PostingId(1)).await.unwrap_err();
+        assert_eq!(error.kind(), es_core::execution::StoreErrorKind::Unavailable);
+        assert!(error.to_string().contains("raise the role's CONNECTION LIMIT"), "{error}");
+        registry.close().await;
+        let drop = format!("DROP ROLE \"{role}\"");
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut owner).await.unwrap();
     }
 
     #[tokio::test]

@@ -99,7 +99,8 @@ pub(super) async fn begin(
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
         if !options.abandon {
-            let difference = Difference { others, is_other_definition, is_whole };
+            let began_with = open.definition_digest.clone();
+            let difference = Difference { others, is_other_definition, began_with, is_whole };
             let (workflow, file) = (workflow_id, definition.path.clone());
             return Err(RunError::OtherRunOpen { run_id, workflow, difference, file });
         }

@@ -15,6 +15,8 @@ const NAMED: usize = 3;
 pub struct Difference {
     pub(super) others: Option<String>,
     pub(super) is_other_definition: bool,
+    /// SHA-256 of the definition that it began with, if that was recorded.
+    pub(super) began_with: Option<String>,
     /// Whether all postings had entered that it began with.
     pub(super) is_whole: bool,
 }
@@ -29,6 +31,11 @@ impl Difference {
     /// True if it began with another definition.
     pub fn is_of_definition(&self) -> bool {
         self.is_other_definition
+    }
+
+    /// SHA-256 of the text of the definition that it began with, if that was recorded.
+    pub fn began_with(&self) -> Option<&str> {
+        self.began_with.as_deref()
     }
 }
 

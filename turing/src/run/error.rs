@@ -91,7 +91,14 @@ pub enum RunError {
 /// How a run in progress is finished that is another one than was asked for.
 fn way_on(difference: &Difference, file: &Path) -> String {
     match (difference.is_of_definition(), difference.is_whole()) {
-        (true, _) => "finish it with the definition that it began with".to_owned(),
+        (true, _) => {
+            // as many digits as people compare
+            let digest = difference.began_with().and_then(|digest| digest.get(..16));
+            let which = digest.map_or_else(String::new, |digest| {
+                format!(", the file whose SHA-256 (`sha256sum`) begins with {digest}")
+            });
+            format!("finish it with the definition that it began with{which}")
+        }
         (false, true) => {
             let resume = format!("run resume --workflow {}", quoted(file.display()));
             format!("finish it as it began with `{}`", command(resume))

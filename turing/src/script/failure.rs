@@ -116,6 +116,11 @@ pub(super) fn refusal(error: &io::Error, descriptors: Option<u64>) -> String {
                 .to_owned()
         }
         Some(Errno::NOMEM) => "memory is short; end programs, or attempt less at once".to_owned(),
+        Some(Errno::NOENT) if !Path::new("/proc/self").exists() => {
+            "there is no /proc here, by which `turing` starts itself; mount it, with `mount -t proc \
+             proc /proc`"
+                .to_owned()
+        }
         _ => return error.to_string(),
     };
     format!("{error}: {cure}")

@@ -17,7 +17,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getrlimit, kill_process,
     kill_process_group, set_child_subreaper, setrlimit, wait, waitpid,
 };
-use rustix::thread::set_name;
+use rustix::thread::{name, set_name};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -46,11 +46,14 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
 }
 
 /// Gives this process the name of its program, as `ps` and `pgrep` know it, where it was started as
-/// `/proc/self/exe`.
-fn take_name() {
+/// `/proc/self/exe`; before it starts a thread, which would have the other name.
+pub(crate) fn take_name() {
+    if !name().is_ok_and(|name| name.as_bytes() == b"exe") {
+        return;
+    }
     let program = std::env::args_os().next().map(PathBuf::from);
-    let name = program.as_deref().and_then(Path::file_name);
-    if let Some(Ok(name)) = name.map(|name| CString::new(name.as_bytes())) {
+    let file = program.as_deref().and_then(Path::file_name);
+    if let Some(Ok(name)) = file.map(|name| CString::new(name.as_bytes())) {
         // it is for people only
         let _ = set_name(&name);
     }

@@ -96,6 +96,34 @@ fn what_failed_is_told_as_json() {
 }
 
 #[test]
+fn what_failed_is_told_of_postings_that_completed_all_the_same() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    let rule = "when = \"*\"\n[[conversations.branches]]\non = \"failure\"\n";
+    workspace.definition(10, &[(10, "check", &format!("{END}{rule}"))]);
+    workspace.run(&[]).expect_code(0);
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    assert!(text.contains("4 ended (4 completed)"), "{text}");
+    let told = "\nother attempts that failed for good:\n  posting 2 at 10 check: script_error: ";
+    assert!(text.contains(told) && text.contains("exited with code 3"), "{text}");
+    assert!(!text.contains("most frequent errors"), "{text}");
+    let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
+    let told =
+        "posting 2, which ended as completed: failed at 10 check, attempt 1\n  script_error: ";
+    assert!(text.starts_with("no posting of run ") && text.contains(told), "{text}");
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&account["errors"], &account["other_errors"][0]["example"]),
+        (&json!([]), &json!(2))
+    );
+    let shown = workspace.turing(&["run", "show", "--failed", "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&shown["failed"], &shown["other_failures"][0]["posting_id"]),
+        (&json!([]), &json!(2))
+    );
+}
+
+#[test]
 fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
     let workspace = workspace();
     workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
@@ -137,7 +165,7 @@ fn a_retry_counts_as_a_part_of_the_run_that_it_retries() {
     assert!(told.contains("(2 completed, 2 actor_failed)"), "{told}");
     let runs = workspace.runs();
     let run = runs[1]["run_id"].as_str().unwrap();
-    let hint = format!("`turing run retry {run} --workflow FILE`");
+    let hint = format!("`turing run retry {run} --workflow workflow.toml`");
     assert!(told.contains(&hint), "{told}");
 
     fs::remove_file(workspace.path().join("ill")).unwrap();

@@ -122,12 +122,15 @@ fn text_that_is_no_definition_is_told_by_line_and_is_not_a_finding_but_a_wrong_r
     for (text, expected) in [
         (whole.replace("entry = 1", "entry == 1 # here"), "="),
         (whole.replace("entry = 1", "entry = 1\nfoo = 1 # here"), "foo"),
-        (whole.replace("entry = 1", "entry = \"1\" # here"), "invalid type"),
+        (
+            whole.replace("entry = 1", "entry = \"1\" # here"),
+            "the text \"1\" stands where an integer",
+        ),
         (whole.replace("= 74\n\n", "= 74\ntimeout_seconds = -1 # here\n"), "-1"),
         (whole.replace("[[actors]]", "[[actors]] # here\nseed = 1"), "seed"),
         (sound(&[end + "[[conversations.branches]]\nwen = \"a\" # here"]), "wen"),
-        (whole.replace("entry = 1", "entry = 1\nentry = 2 # here"), "duplicate key"),
-        ("name = 1 # here".to_owned(), "unknown field"),
+        (whole.replace("entry = 1", "entry = 1\nentry = 2 # here"), "duplicate key: `entry`"),
+        ("name = 1 # here".to_owned(), "unknown key `name`"),
     ] {
         let found = check(&workspace, &text, &["--json"]).expect_code(2).json();
         let first = &found[0];

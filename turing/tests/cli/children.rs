@@ -209,19 +209,26 @@ const SOMEBODY: u32 = 54_321;
 
 /// Starts the program as a user whose processes are limited, which those of root are not.
 fn as_a_user_with_limits(workspace: &Workspace, more: &[&str]) -> Child {
-    // where somebody else can get at it
-    let program = workspace.path().join("turing");
-    fs::hard_link(TURING, &program).or_else(|_| fs::copy(TURING, &program).map(drop)).unwrap();
-    let mut command = Command::new(program);
+    let mut command = Command::new(given_to(workspace, SOMEBODY));
     command.args(RUN).args(more).current_dir(workspace.path()).env_remove("TURING_STORE");
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     if geteuid().is_root() {
-        for entry in walk(workspace.path()) {
-            chown(entry, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
-        }
         command.uid(SOMEBODY).gid(SOMEBODY);
     }
     command.spawn().unwrap()
+}
+
+/// Gives the workspace to a user, with the program, whose path is answered.
+fn given_to(workspace: &Workspace, user: u32) -> std::path::PathBuf {
+    // where somebody else can get at it
+    let program = workspace.path().join("turing");
+    fs::hard_link(TURING, &program).or_else(|_| fs::copy(TURING, &program).map(drop)).unwrap();
+    if geteuid().is_root() {
+        for entry in walk(workspace.path()) {
+            chown(entry, Some(user), Some(user)).unwrap();
+        }
+    }
+    program
 }
 
 /// A folder, and all that is in it, but for hard links, which are of others too.
@@ -323,8 +330,10 @@ async fn as_process_one_it_reaps_all_orphans_and_kills_none_of_strangers() {
 
 #[test]
 fn process_one_hands_signals_on_and_answers_with_the_exit_code() {
-    let body = "kill -TERM 1; while [ ! -e stopping ]; do :; done; echo ok";
-    let workspace = Workspace::with_script(1, "check", END, body);
+    let body = format!(
+        "cat /proc/{PROGRAM_PID}/comm > name; kill -TERM 1; while [ ! -e stopping ]; do :; done; echo ok"
+    );
+    let workspace = Workspace::with_script(1, "check", END, &body);
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount-proc", TURING]).args(RUN);
     command.current_dir(workspace.path()).env_remove("TURING_STORE");
@@ -332,6 +341,8 @@ fn process_one_hands_signals_on_and_answers_with_the_exit_code() {
     read_until(&mut BufReader::new(run.stderr.take().unwrap()), "stopping");
     workspace.file("stopping", "");
     assert_eq!(run.wait().unwrap().code(), Some(0));
+    // under which who looks for the program finds the one that works
+    assert_eq!(fs::read_to_string(workspace.path().join("name")).unwrap(), "turing\n");
     let mut missing = Command::new("unshare");
     missing.args(["--pid", "--fork", "--mount-proc", TURING, "check", "absent.toml"]);
     assert_eq!(missing.output().unwrap().status.code(), Some(2));

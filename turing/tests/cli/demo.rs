@@ -1,5 +1,7 @@
 //! `turing demo` from the outside: what it reports, what it leaves behind, and what it refuses.
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write as _};

@@ -1,11 +1,12 @@
 //! What `turing run` and `turing check` say of postings that cannot be read, or are not there.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, PROGRAM_PID, RUN, Workspace};
 
@@ -108,7 +109,9 @@ fn where_there_are_no_postings_there_is_nothing_to_do() {
         let answer = run(&workspace, place).expect_code(0);
         assert_eq!(answer.stdout, format!("Nothing to do: {place} holds no postings.\n"));
         let answer = workspace.turing(&[&RUN[..4], &[place, "--json"]].concat()).expect_code(0);
-        assert_eq!(answer.json(), json!({"read": 0, "postings": 0, "added_events": 0}));
+        let told = answer.json();
+        let counts = ["read", "postings", "added_events"].map(|name| &told[name]);
+        assert_eq!(counts, [&json!(0); 3], "{told}");
         let answer = check(&workspace, place).expect_code(2);
         let told = format!("no posting could be read from {place}: it holds none");
         assert!(answer.stderr.contains(&told), "{answer:#?}");
@@ -196,4 +199,68 @@ fn what_is_passed_over_in_a_folder_is_counted_in_one_line() {
     }
     let answer = run(&workspace, "postings/1.json").expect_code(0);
     assert!(!answer.stderr.contains("passed over"), "{answer:#?}");
+}
+
+#[test]
+fn what_stands_in_the_way_of_standard_input_is_told_by_its_own_cure() {
+    let workspace = workspace();
+    let ask = |change: &dyn Fn(&mut Command)| {
+        let mut command = workspace.command(&[&RUN_PIPED[..], &["--json"]].concat());
+        change(command.stdin(Stdio::null()));
+        Answer::from(command.output().unwrap())
+    };
+    let answer = ask(&|command: &mut Command| {
+        command.env("TMPDIR", "nowhere");
+    });
+    let answer = answer.expect_code(3);
+    let told = "standard input cannot be kept in nowhere; TMPDIR may name another folder";
+    assert_eq!(answer.json()["error"], told);
+    let folder = File::open(workspace.path()).unwrap();
+    let folder = ask(&|command: &mut Command| {
+        command.stdin(folder.try_clone().unwrap());
+    });
+    let folder = folder.expect_code(2);
+    let told = "standard input cannot be read to its end; give it a JSON object a line";
+    assert_eq!(folder.json()["error"], told);
+    assert!(!folder.stderr.contains("TMPDIR"), "{folder:#?}");
+}
+
+#[test]
+fn a_number_that_is_none_is_told_in_words() {
+    let workspace = workspace();
+    for number in ["0", "some", "-1"] {
+        let parallel = format!("--parallel={number}");
+        let answer = workspace.turing(&[&RUN[..], &[&parallel]].concat()).expect_code(2);
+        assert!(answer.stderr.contains("it takes a whole number from 1"), "{answer:#?}");
+    }
+}
+
+#[test]
+fn a_call_has_the_same_fields_as_json_whatever_came_of_it() {
+    let workspace = workspace();
+    workspace.file("postings/1.json", r#"{"posting_id":7,"subject":"a"}"#);
+    workspace.file("none.jsonl", "");
+    let ask = |postings, code| {
+        let told = workspace.turing(&[&RUN[..4], &[postings, "--json"]].concat());
+        told.expect_code(code).json()
+    };
+    let [ran, again, nothing] = ["postings", "postings", "none.jsonl"].map(|it| ask(it, 0));
+    workspace.file("postings/2.json", "{");
+    let refused = ask("postings", 1);
+    let names = |told: &Value| {
+        let names = told.as_object().unwrap().keys().cloned();
+        names.collect::<BTreeSet<_>>()
+    };
+    for told in [&again, &nothing, &refused] {
+        assert_eq!(names(told), names(&ran));
+    }
+    let ended = |at: Value| json!([{"reason": "completed", "conversation": at, "postings": 1}]);
+    assert_eq!((&ran["ended"], &again["ended"]), (&ended(json!(10)), &ended(json!(null))));
+    assert_eq!((&nothing["ended"], &nothing["run_id"]), (&json!([]), &json!(null)));
+    assert!(ran["run_id"].is_string() && ran["already_completed"].is_null(), "{ran}");
+    for told in [&again, &refused] {
+        assert_eq!((&told["run_id"], &told["already_completed"]), (&ran["run_id"], &ran["run_id"]));
+        assert_eq!((&told["postings"], &told["open"]), (&json!(1), &json!(0)));
+    }
+    assert_eq!((&refused["read"], refused["refused"].as_array().unwrap().len()), (&json!(2), 1));
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::json;
+use turing::postings::digest_of;
 
 use crate::support::{END, PROGRAM_PID, RUN, Workspace, names};
 
@@ -156,6 +157,9 @@ fn an_interrupted_run_does_not_go_on_with_another_definition() {
     workspace.redefine();
     let told = workspace.turing(&RESUME).expect_code(6).stderr;
     assert!(told.contains("is in progress with another definition; finish it with"), "{told}");
+    // by which it is found among others
+    let which = format!("(`sha256sum`) begins with {}", &digest_of(&text)[..16]);
+    assert!(told.contains(&which), "{told}");
     assert_eq!(calls(&workspace), 2);
     workspace.file("workflow.toml", text);
     let run_id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();

@@ -74,7 +74,7 @@ fn what_is_proposed_is_for_the_store_that_was_named_on_the_command_line() {
         let id = "00000000-0000-7000-8000-000000000000";
         let cases: &[(&[&str], i32, &str)] = &[
             (&RUN, 1, "turing run show … --failed"),
-            (&RUN, 1, "turing run retry … --workflow FILE"),
+            (&RUN, 1, "turing run retry … --workflow workflow.toml"),
             (&["run", "show"], 0, "turing run show … --failed"),
             (&["run", "show", id], 1, "turing runs"),
             (&["run", "show", "00"], 1, "turing runs"),

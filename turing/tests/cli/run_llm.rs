@@ -231,11 +231,9 @@ fn whoever_looks_is_told_what_a_run_waits_for_and_until_when() {
     assert_eq!((&shown["waiting"][0]["attempts"], &shown["errors"]), (&json!(1), &json!([])));
     let failed = ["run", "show", "--failed"];
     let text = workspace.turing(&failed).expect_code(0).stdout;
-    assert!(
-        text.contains(" has failed for good\nposting 1: failed at 10 grade, attempt 1"),
-        "{text}"
-    );
-    assert!(text.contains("\n  rate_limited: "), "{text}");
+    let repeated = " has failed\n\nfailed attempts that are repeated:\nposting 1, not before 20";
+    assert!(text.contains(repeated), "{text}");
+    assert!(text.contains("Z: failed at 10 grade, attempt 1\n  rate_limited: "), "{text}");
     let shown = workspace.turing(&[&failed[..], &["--json"]].concat()).expect_code(0).json();
     assert_eq!((&shown["failed"], &shown["waiting"][0]["actor_id"]), (&json!([]), &json!(80)));
 }

@@ -58,6 +58,18 @@ fn an_empty_variable_names_no_store() {
 }
 
 #[test]
+fn a_file_that_a_first_run_left_empty_is_the_right_one() {
+    let workspace = workspace();
+    // as a disk leaves it that was full
+    workspace.file("turing.db", "");
+    let looked = workspace.turing(&["runs"]).expect_code(3);
+    assert!(looked.stderr.contains("turing.db yet: the file has nothing in it"), "{looked:#?}");
+    assert!(!looked.stderr.contains("another file"), "{looked:#?}");
+    workspace.run(&[]).expect_code(0);
+    workspace.turing(&["runs"]).expect_code(0);
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let workspace = workspace();
     let answer = workspace.run(&["--store", "sqlite:no/where/turing.db"]).expect_code(3);

@@ -65,6 +65,35 @@ fn a_run_whose_progress_nobody_reads_ends_by_itself_with_all_its_events() {
 }
 
 #[test]
+fn an_answer_waits_for_nobody_who_reads_what_else_is_told() {
+    let workspace = workspace(1, "echo ok");
+    workspace.run(&[]).expect_code(0);
+    let gone = ["run", "--workflow", "gone.toml", "--postings", "postings", "--json"];
+    let cases: [(&[&str], i32); 8] = [
+        (&["events", "posting", "99", "--json"], 1),
+        (&["state", "posting", "99", "--json"], 1),
+        (&["runs", "--json", "--store", "sqlite:gone.db"], 3),
+        (&["projection", "show", "run_progress", "gone", "--json"], 1),
+        (&["check", "gone.toml", "--json"], 2),
+        (&gone, 2),
+        (&["run", "--json"], 2),
+        (&["events", "posting", "--json", "--odd"], 2),
+    ];
+    // all at the same time, as each waits for a reader
+    let asked = cases.map(|(arguments, code)| {
+        let (reader, full) = full_pipe();
+        let mut command = workspace.command(arguments);
+        let asked = Process::spawn(command.stderr(full).stdout(Stdio::piped()));
+        (arguments, code, asked, reader)
+    });
+    for (arguments, code, mut asked, _reader) in asked {
+        assert_eq!(asked.code(), Some(code), "{arguments:?}");
+        let told: Value = serde_json::from_str(&asked.stdout()).unwrap();
+        assert_eq!(told["exit_code"], code, "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn a_run_whose_progress_nobody_reads_stops_when_it_is_asked_to() {
     let workspace = endless();
     let (_reader, full) = full_pipe();

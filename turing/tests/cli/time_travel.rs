@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Workspace};
+use crate::support::{Answer, END, Workspace};
 
 /// A workspace whose postings went through two conversations.
 fn workspace() -> Workspace {
@@ -123,4 +123,17 @@ fn bad_moments_are_told_with_what_to_write() {
         let answer = answer.expect_code(1);
         assert!(answer.stderr.contains("posting 99 has no events in sqlite:"), "{answer:#?}");
     }
+}
+
+#[test]
+fn the_data_of_a_posting_is_json_also_for_people() {
+    let workspace = Workspace::with_script(1, "check", END, "echo ok");
+    let data = json!({"t\u{1b}[31m": "v\u{7}\u{7f}\u{202e}", "job_description": "a"});
+    let mut posting = data.clone();
+    posting["posting_id"] = json!(1);
+    workspace.file("postings/001.json", posting.to_string());
+    workspace.run(&[]).expect_code(0);
+    let told = workspace.turing(&["state", "posting", "1", "--data"]).expect_code(0);
+    assert_eq!(told.json(), data);
+    assert!(!told.stdout.contains(['\u{1b}', '\u{7f}', '\u{202e}']), "{told:#?}");
 }

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ExitStatus, Stdio};
+use std::time::SystemTime;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::preload::Preload;
-use crate::support::{END, RUN, Workspace, names};
+use crate::support::{Answer, END, RUN, Workspace, names};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -120,4 +121,21 @@ fn a_run_that_was_stopped_goes_on_in_time_whatever_the_clock_was_then() {
             assert!(status.success(), "{ahead}: {status}");
         }
     }
+}
+
+#[test]
+fn a_clock_before_all_that_can_be_told_is_named_and_keeps_nobody_from_looking() {
+    let workspace = workspace(0, "");
+    let clock = Preload::clock(workspace.path());
+    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    workspace.run(&[]).expect_code(0);
+    clock.set(-since_1970.cast_signed() - 10 * 365 * DAY);
+    for (arguments, code) in [(&RUN[..], 3), (&["runs"][..], 0)] {
+        let mut command = workspace.command(arguments);
+        clock.load_into(&mut command);
+        let answer = Answer::from(command.output().unwrap()).expect_code(code);
+        assert!(!answer.stderr.contains("panicked"), "{answer:#?}");
+        assert_eq!(answer.stderr.contains("clock stands before 1970"), code == 3, "{answer:#?}");
+    }
+    assert_eq!(workspace.runs().as_array().unwrap().len(), 1);
 }

@@ -71,7 +71,8 @@ pub(crate) fn check(workspace: &Workspace, turing: impl Fn(&[&str]) -> Command) 
     assert!(nothing.stdout.starts_with("Nothing to do"), "{nothing:#?}");
     ask(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(0);
     let again = ask(&[&RUN[..], &["--json"]].concat()).expect_code(0).json();
-    assert_eq!((&again["added_events"], &again["ended"]), (&json!(0), &json!({ "completed": 3 })));
+    assert_eq!((&again["added_events"], &again["postings"]), (&json!(0), &json!(3)));
+    assert_eq!(again["ended"][0]["reason"], "completed");
     let healed = ask(&["state", "posting", "3", "--json"]).expect_code(0).json();
     assert_eq!(healed["state"]["is_terminal"], true, "{healed:#}");
     workspace.file("postings/004.json", r#"{"posting_id": 4, "job_description": "new"}"#);

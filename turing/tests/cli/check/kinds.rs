@@ -210,7 +210,7 @@ fn warnings() -> Vec<Case> {
             "missing_failure_branch",
             there(1),
             "no rule follows a failure, so a failure ends the path as actor_failed",
-            "add a rule with on = \"failure\"",
+            "where something can be done about it, add a rule with on = \"failure\" and a `to`",
             sound(&[at_header(conversation(1, "", &[""]))])
                 .replace("[[conversations.branches]]\non = \"failure\"\n", ""),
         ),

@@ -38,6 +38,9 @@ fn few_descriptors_are_enough_or_end_a_run_in_time_with_what_to_do_and_no_failur
             let (_, error) = told.split_once("error: ").unwrap();
             assert!(error.contains("`ulimit -n`"), "{limit}: {told}");
             assert!(!told.contains("panicked"), "{limit}: {told}");
+            // what the program lacks itself is missing before anything is begun, and nobody waits for it
+            let is_its_own = !limit.starts_with("-S");
+            assert!(!is_its_own || !told.contains("wait until their"), "{limit}: {told}");
             // what it has is as good as it was
             workspace.run(&[]).expect_code(0);
         }
@@ -59,4 +62,45 @@ fn who_asks_for_json_is_told_in_json_that_nothing_can_be_begun() {
     assert_eq!(told["exit_code"], 3, "{answer:#?}");
     assert!(told["error"].as_str().unwrap().contains("Too many open files"), "{answer:#?}");
     assert!(answer.stderr.contains("the limit of 7 open files is too low"), "{answer:#?}");
+}
+
+/// A user that no other test's processes are of: the system counts those of a user together.
+const ANOTHER: u32 = 54_322;
+
+#[test]
+fn a_thread_that_is_not_to_be_had_is_told_with_what_to_do_and_no_panic() {
+    let workspace = Workspace::with_script(1, "check", END, "echo ok");
+    let program = given_to(&workspace, ANOTHER);
+    for count in 1..=6 {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nproc={count}")).arg(&program);
+        command.args(["runs", "--store", "memory:", "--json"]).current_dir(workspace.path());
+        if geteuid().is_root() {
+            command.uid(ANOTHER).gid(ANOTHER);
+        }
+        let answer = Answer::from(command.output().expect("prlimit of util-linux"));
+        assert!(!answer.stderr.contains("panicked"), "{count}: {answer:#?}");
+        if count == 1 || answer.code != Some(0) {
+            let told = answer.expect_code(3).json();
+            assert!(told["error"].as_str().unwrap().contains("`ulimit -u`"), "{count}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_small_stack_is_enough() {
+    let workspace = Workspace::with_script(2, "check", END, "echo ok");
+    in_shell(&workspace, "ulimit -s 512", &[]).expect_code(0);
+}
+
+#[test]
+fn without_proc_it_is_told_to_mount_it() {
+    let workspace = Workspace::with_script(1, "check", END, "echo ok");
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+    command.args(["--mount", "/bin/sh", "-c", script, TURING]).args(RUN);
+    command.current_dir(workspace.path()).env_remove("TURING_STORE");
+    let answer = Answer::from(command.output().unwrap()).expect_code(3);
+    assert!(answer.stderr.contains("mount -t proc proc /proc"), "{answer:#?}");
+    workspace.run(&[]).expect_code(0);
 }

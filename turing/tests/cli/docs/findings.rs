@@ -35,7 +35,7 @@ fn broken() -> Vec<String> {
             "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n\
              protocol = \"openai_chat\"\nmax_tokens = 9\nmax_completion_tokens = 9",
         ),
-        from("max_instruction_runs = 0\nbranches = [{ to = 8 }]"),
+        from("max_instruction_runs = 0\ntimeout_seconds = 0\nbranches = [{ to = 8 }]"),
         from("branches = [{ to = 1 }]"),
         from("wait_for_group = \"g\"\nbranches = [{ when = \"a\" }, {}]"),
         from("wait_for_group = \"g\"\nparallel_group = \"g\"\nbranches = [{ when = \"a\" }]"),
