@@ -244,7 +244,8 @@ fn the_root_of_the_core_is_what_a_domain_needs() {
 #[test]
 fn only_tools_of_turing_know_the_contract_of_backends() {
     // what looks at the log, models and kept states as they are stored
-    let tools = ["store", "read_models", "validate", "cli/projection", "cli/snapshot"];
+    let tools =
+        ["store", "read_models", "validate", "cli/projection", "cli/snapshot", "cli/upkeep"];
     for path in files(&[".rs"]) {
         let name = shown(&path);
         let is_domain =

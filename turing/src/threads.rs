@@ -1,9 +1,10 @@
 //! Threads: one with room for all that the program does, and what is said where there are too few.
 
-use std::io;
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
-use std::thread;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -22,14 +23,48 @@ pub(crate) fn with_room(work: impl FnOnce() -> ExitCode + Send + 'static) -> io:
     Ok(thread.join().unwrap_or_else(|_| ExitCode::from(PANICKED)))
 }
 
-/// A runtime with all that the program needs; without a thread for it tokio panics.
+/// A runtime with all that the program needs. One that gets a part of its threads would keep tasks for
+/// those that never come, so they are tried before.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    let build = || Builder::new_multi_thread().enable_all().build();
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    can_start(workers + BLOCKING)?;
+    let build = || Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
     let built = catch_unwind(build);
     set_hook(hook);
     built.unwrap_or_else(|_| Err(lacking("no thread can be started")))
+}
+
+/// The threads that every command has beside the workers of the runtime, for calls that block.
+const BLOCKING: usize = 2;
+
+/// Whether so many threads more can be had at once.
+fn can_start(count: usize) -> io::Result<()> {
+    let before = running();
+    let gate = Mutex::new(());
+    let started = thread::scope(|scope| {
+        let closed = gate.lock();
+        let started = (0..count).try_for_each(|_| {
+            let waits = || drop(gate.lock());
+            thread::Builder::new().spawn_scoped(scope, waits).map(drop)
+        });
+        drop(closed);
+        started
+    });
+    // a thread that was waited for is counted for a moment more
+    let last = Instant::now() + GONE_WITHIN;
+    while running() > before && Instant::now() < last {
+        thread::yield_now();
+    }
+    started.map_err(|error| lacking(&error.to_string()))
+}
+
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How many threads the program has, as far as the system tells.
+fn running() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
 fn lacking(why: &str) -> io::Error {
