@@ -243,9 +243,16 @@ fn the_root_of_the_core_is_what_a_domain_needs() {
 
 #[test]
 fn only_tools_of_turing_know_the_contract_of_backends() {
-    // what looks at the log, models and kept states as they are stored
-    let tools =
-        ["store", "read_models", "validate", "cli/projection", "cli/snapshot", "cli/upkeep"];
+    // what looks at the log, models and kept states as they are stored, and a layer over the store
+    let tools = [
+        "store",
+        "read_models",
+        "validate",
+        "run/held_file",
+        "cli/projection",
+        "cli/snapshot",
+        "cli/upkeep",
+    ];
     for path in files(&[".rs"]) {
         let name = shown(&path);
         let is_domain =
