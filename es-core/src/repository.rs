@@ -229,10 +229,18 @@ impl<A: Aggregate> Repository<A> {
     /// nearly; where several write the same ones, each stale state costs an append in vain.
     ///
     /// Decisions begin so only where the last event in the state is of an append of this repository,
-    /// and the store must be the one that acknowledged it: one that has become
+    /// which the store has acknowledged. The append compares a version and no history, so whether the
+    /// store still has that event is for the store to notice: one that has become
     /// [another history](crate::backend::StoreErrorKind::Diverged) while it was open must refuse the
-    /// append, as es-sqlite and es-postgres do. Loads, [prepared](crate::execution::Decision::prepare)
-    /// decisions, and decisions over members of which one cannot begin so read as ever.
+    /// append. es-sqlite does in every case. es-postgres does where the newest event that it has seen is
+    /// gone, and looks when a connection is new or has rested for a second. It does not notice a commit
+    /// that was lost below the newest one, as asynchronous replication can lose it in a failover, nor a
+    /// log that is replaced under a connection that lives on: if another process has brought the stream
+    /// to the same version by then, a decision on the lost event is accepted. Where that can happen, let
+    /// decisions read.
+    ///
+    /// Loads, [prepared](crate::execution::Decision::prepare) decisions, and decisions over members of
+    /// which one cannot begin so read as ever.
     #[must_use]
     pub fn deciding_from_cache(mut self) -> Self {
         self.settings().decides_from_cache = true;

@@ -11,7 +11,8 @@ use crate::stream::StreamId;
 /// So many aggregates; who was used least recently goes first.
 ///
 /// It is only ever a beginning: what follows in the stream is read, so what other processes wrote is
-/// seen, and a state of another history is not used. Or an append proves that nothing follows.
+/// seen, and a state of another history is not used. Or an append proves that nothing follows; that it
+/// is the same history is then for the store to notice.
 pub(crate) struct Cache<A> {
     capacity: usize,
     entries: Mutex<Entries<A>>,
