@@ -1,5 +1,7 @@
 //! Carrying a decision out, as often as it may be tried.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use futures_util::future::{try_join, try_join_all};
 use tracing::Instrument;
 
@@ -163,8 +165,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         environment: &Environment,
         known: &mut Option<M::Known>,
     ) -> Option<Result<Decided<M, T>, CommandError<R>>> {
-        let loaded = known.insert(self.members.known()?);
-        let choice = self.choose(naming, environment, loaded).ok()?;
+        let loaded = &*known.insert(self.members.known()?);
+        // an old state may be one that the function cannot take, after what its caller has seen since
+        let choice = catch_unwind(AssertUnwindSafe(|| self.choose(naming, environment, loaded)));
+        let choice = choice.ok()?.ok()?;
         // of a member without an event the append proves nothing, and finds no key
         if !choice.reaches_all() {
             return None;

@@ -98,6 +98,25 @@ async fn what_another_process_wrote_meanwhile_is_seen_by_every_answer() {
 }
 
 #[tokio::test]
+async fn a_function_that_cannot_take_an_old_state_gets_the_present_one() {
+    let (memory, faults, accounts) = known().await;
+    slip_in(&memory, "a", 10);
+    let before = calls(&faults);
+    // who decides has seen the balance of 15
+    let down_to_ten = |account: &Account| MoneyWithdrawn {
+        cents: account.balance.checked_sub(10).expect("the deposit is there"),
+    };
+    let account = accounts.by_id("a");
+    let done = account.decide(down_to_ten).await.unwrap();
+    assert_eq!((done.events, done.state.balance), (vec![MoneyWithdrawn { cents: 5 }], 10));
+    assert_eq!(since(&faults, before), [1, 0, 1]);
+    // and what was read is known from then on
+    let before = calls(&faults);
+    account.decide(down_to_ten).await.unwrap();
+    assert_eq!(since(&faults, before), [0, 0, 1]);
+}
+
+#[tokio::test]
 async fn a_member_without_an_event_is_read() {
     let (memory, faults, accounts) = known().await;
     slip_in(&memory, "b", 100);
