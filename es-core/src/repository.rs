@@ -223,7 +223,7 @@ impl<A: Aggregate> Repository<A> {
     /// ```
     ///
     /// It changes no answer either, because only an append that was accepted is one. Where the append
-    /// is refused, or the decision refuses, panics, expects something else or leaves a member without an
+    /// is refused or fails and has written nothing, or the decision refuses, panics, expects something else or leaves a member without an
     /// event, the members are read and decided on again, as a first attempt: it is no
     /// [retry](Self::with_retry), and the function is called once more. The first call may see a state
     /// that is older than what its caller has seen. So it is for aggregates that one process writes, or

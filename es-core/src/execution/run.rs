@@ -158,7 +158,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
 
     /// Carries the decision out on what is known without reading, where its repositories say so; `None`
     /// if the members are to be read. An old state may be in the way of anything but an append that is
-    /// accepted, or that failed for another reason than what is in the store.
+    /// accepted, or may have been.
     async fn unread(
         &self,
         naming: &Naming,
@@ -179,9 +179,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
                 Some(self.repeated(known.as_ref(), appended).await)
             }
             Ok(appended) => Some(Ok(self.done(known, made, Some(appended)))),
-            Err(error @ (AppendError::DuplicateEvent { .. } | AppendError::Store(_))) => {
-                Some(Err(error.into()))
-            }
+            Err(AppendError::Store(error)) if error.is_outcome_unknown() => Some(Err(error.into())),
+            // nothing was written: what is there now may be written, or answered without an append
             Err(_) => None,
         }
     }

@@ -214,12 +214,13 @@ async fn a_store_that_fails_is_told_as_ever() {
     let account = accounts.by_id("a");
     let deposit = || account.decide(|account| account.deposit(1));
     let count = async || events(&memory, "a").await.len();
-    // an attempt is an attempt, read or not
-    faults.fail(Call::Append, 1, StoreErrorKind::Busy);
+    // the attempt that reads tells of a failure that wrote nothing
+    faults.fail_each(Call::Append, Some(StoreErrorKind::Busy));
     let error = deposit().await.unwrap_err();
     assert!(error.is_transient() && !error.is_outcome_unknown(), "{error:?}");
+    faults.fail_each(Call::Append, None);
     faults.fail(Call::Append, 1, StoreErrorKind::Busy);
-    deposit().retry(Retry::times(1)).await.unwrap();
+    deposit().await.unwrap();
     assert_eq!(count().await, 2);
     // without a key nobody can ask again
     faults.lose_answer(Call::Append, 1);
@@ -236,6 +237,28 @@ async fn a_store_that_fails_is_told_as_ever() {
     let found = deposit().idempotency_key("l").retry(Retry::times(1)).await.unwrap();
     assert!(found.is_repeat());
     assert_eq!((count().await, faults.left()), (7, vec![]));
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_appends_answers_what_needs_none() {
+    let (memory, faults, accounts) = known().await;
+    let account = accounts.by_id("a");
+    let deposit = || account.decide(|account| account.deposit(1)).idempotency_key("k");
+    let first = deposit().await.unwrap();
+    slip_in(&memory, "a", 10);
+    faults.fail_each(Call::Append, Some(StoreErrorKind::ReadOnly));
+    // a repeat
+    let repeat = deposit().await.unwrap();
+    assert!(repeat.is_repeat());
+    assert_eq!((repeat.events, repeat.state.balance), (first.events, 16));
+    // and what is to be done on the old state only
+    let other = accounts.by_id("b");
+    slip_in(&memory, "b", 15);
+    let poor = |account: &Account| (account.balance < 20).then_some(MoneyDeposited { cents: 1 });
+    assert_eq!(other.decide(poor).await.unwrap().state.balance, 20);
+    let error = other.decide(|account| account.deposit(1)).await.unwrap_err();
+    let CommandError::Store(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
 }
 
 #[tokio::test]
