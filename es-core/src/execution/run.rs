@@ -165,6 +165,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         environment: &Environment,
         known: &mut Option<M::Known>,
     ) -> Option<Result<Decided<M, T>, CommandError<R>>> {
+        let store = naming.store()?;
         let loaded = &*known.insert(self.members.known()?);
         // an old state may be one that the function cannot take, after what its caller has seen since
         let choice = catch_unwind(AssertUnwindSafe(|| self.choose(naming, environment, loaded)));
@@ -174,7 +175,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             return None;
         }
         let mut made = choice.made(naming, self.key());
-        match naming.store()?.append(made.request.take()?).await {
+        match store.append(made.request.take()?).await {
             Ok(appended) if appended.repeated => {
                 Some(self.repeated(known.as_ref(), appended).await)
             }

@@ -2,10 +2,11 @@
 //! of a decision that reads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use es_core::ExpectedVersion::{Exact, NoStream, StreamExists};
 use es_core::backend::{InvalidRequest, StoreErrorKind};
-use es_core::execution::{Retry, StreamVersion};
+use es_core::execution::{Member, Retry, StreamVersion};
 use es_core::{CommandError, Repository, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
@@ -237,6 +238,18 @@ async fn a_store_that_fails_is_told_as_ever() {
     let found = deposit().idempotency_key("l").retry(Retry::times(1)).await.unwrap();
     assert!(found.is_repeat());
     assert_eq!((count().await, faults.left()), (7, vec![]));
+}
+
+#[tokio::test]
+async fn a_decision_over_nothing_is_made_once() {
+    let times = AtomicU64::new(0);
+    let nothing: Vec<Member<Account>> = Vec::new();
+    let decision = transact(nothing, |_| {
+        times.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, TooLittle>(7)
+    });
+    assert_eq!(decision.await.unwrap().reply, Some(7));
+    assert_eq!(times.into_inner(), 1);
 }
 
 #[tokio::test]
