@@ -230,7 +230,8 @@ impl<A: Aggregate> Repository<A> {
     /// nearly; where several write the same ones, each stale state costs an append in vain.
     ///
     /// Decisions begin so only where the last event in the state is of an append of this repository,
-    /// which the store has acknowledged. The append compares a version and no history, so whether the
+    /// which the store has acknowledged; a member that must not exist has no state, and is never read
+    /// for. The append compares a version and no history, so whether the
     /// store still has that event is for the store to notice: one that has become
     /// [another history](crate::backend::StoreErrorKind::Diverged) while it was open must refuse the
     /// append. es-sqlite does in every case. es-postgres does where the newest event that it has seen is

@@ -276,6 +276,11 @@ impl Naming {
         self.context.as_ref().map_or(Retry::NONE, |first| first.retry)
     }
 
+    /// Whether a decision on them reads the state of any.
+    pub(super) fn has_states(&self) -> bool {
+        self.members.iter().any(|named| named.expected != ExpectedVersion::NoStream)
+    }
+
     /// Refuses members that are not as their callers expect.
     pub(super) fn check(&self, seats: &Seats) -> Result<(), Conflict> {
         let mut found = self.members.iter().zip(&seats.versions);

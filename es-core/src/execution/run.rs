@@ -165,6 +165,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         environment: &Environment,
         known: &mut Option<M::Known>,
     ) -> Option<Result<Decided<M, T>, CommandError<R>>> {
+        // without a state and a key to look for, the attempt is one append as well
+        if self.key().is_none() && !naming.has_states() {
+            return None;
+        }
         let store = naming.store()?;
         let loaded = &*known.insert(self.members.known()?);
         // an old state may be one that the function cannot take, after what its caller has seen since

@@ -279,10 +279,16 @@ async fn one_that_must_not_exist_and_does_is_refused() {
     let (_, faults, accounts) = known().await;
     let open = || accounts.by_id("a").expecting(NoStream);
     let before = calls(&faults);
-    let error = open().decide(|account| account.deposit(1)).await.unwrap_err();
+    let times = AtomicU64::new(0);
+    let deposit = |account: &Account| {
+        times.fetch_add(1, Ordering::Relaxed);
+        account.deposit(1)
+    };
+    let error = open().decide(deposit).await.unwrap_err();
     let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
     assert_eq!((conflict.expected, conflict.actual), (NoStream, StreamVersion::FIRST));
-    assert_eq!(since(&faults, before), [0, 0, 2]);
+    assert_eq!(since(&faults, before), [0, 0, 1]);
+    assert_eq!(times.into_inner(), 1);
     let error = open().decide(|_| None).await.unwrap_err();
     assert!(matches!(error, CommandError::PreconditionFailed(_)), "{error:?}");
     let odd = accounts.by_id("a").decide(|_| None).idempotency_key("").await.unwrap_err();
