@@ -159,6 +159,11 @@ impl Metadata {
         extra.map(|(name, value)| (name.as_str(), value))
     }
 
+    /// How many bytes the fields hold that are not the library's own.
+    pub(crate) fn domain_bytes(&self) -> usize {
+        self.extra.bytes()
+    }
+
     /// Fills every field that is absent here from `base`. A standard field that does not fit its type
     /// counts as present, and so does one that an event has decided as `None`.
     pub fn fill_from(&mut self, base: &Self) {

@@ -31,7 +31,8 @@ pub enum Direction {
 pub struct PageLimit {
     /// The largest number of events; 0 counts as 1.
     pub events: usize,
-    /// The largest sum of payload bytes.
+    /// The largest sum of the bytes of payloads and of the domain's metadata; the metadata of the last
+    /// event may go beyond it.
     pub bytes: usize,
 }
 
@@ -49,7 +50,7 @@ impl PageLimit {
         Self { events, bytes: 4 * 1024 * 1024 }
     }
 
-    /// At most so many bytes of payloads.
+    /// At most so many bytes of payloads and of the domain's metadata.
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
@@ -79,7 +80,8 @@ impl PageBuilder {
 
     /// Adds an event.
     pub fn push(&mut self, event: RecordedEvent) {
-        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
+        let bytes = event.payload.as_str().len().saturating_add(event.metadata.domain_bytes());
+        self.bytes = self.bytes.saturating_add(bytes);
         self.events.push(event);
     }
 
@@ -370,22 +372,45 @@ mod tests {
     use crate::metadata::Metadata;
     use crate::payload::Payload;
 
+    fn event(version: StreamVersion, payload: Payload, metadata: Metadata) -> RecordedEvent {
+        let position = Position::from_sequence(version.as_u64().clamp(1, 9));
+        let (event_id, stream) = (EventId::stand_in(position), "posting/1".parse().unwrap());
+        let (event_type, recorded_at) = ("x".into(), Timestamp::EPOCH);
+        RecordedEvent {
+            event_id,
+            stream,
+            version,
+            position,
+            event_type,
+            payload,
+            metadata,
+            recorded_at,
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_payloads_counts_too() {
+        let text = format!(r#"{{"note":"{}"}}"#, "x".repeat(100));
+        let read = Metadata::parse(&text).unwrap();
+        let mut taken_apart = read.clone();
+        taken_apart.set_document("more", Payload::parse("1".to_owned()).unwrap());
+        for metadata in [read, taken_apart] {
+            let mut page = PageBuilder::new(PageLimit::events(9).bytes(250));
+            while page.admits(2) {
+                let payload = Payload::parse("{}".to_owned()).unwrap();
+                page.push(event(StreamVersion::FIRST, payload, metadata.clone()));
+            }
+            assert_eq!(page.into_events().len(), 3, "the third goes beyond");
+        }
+    }
+
     #[test]
     fn nothing_follows_a_version_that_somebody_wrote_beyond_either_end() {
         let stream: StreamId = "posting/1".parse().unwrap();
         let page = |version: StreamVersion| {
-            let position = Position::from_sequence(7);
-            let event = RecordedEvent {
-                event_id: EventId::stand_in(position),
-                stream: stream.clone(),
-                version,
-                position,
-                event_type: "x".into(),
-                payload: Payload::unreadable("aggregate_version cannot be read"),
-                metadata: Metadata::default(),
-                recorded_at: Timestamp::EPOCH,
-            };
-            StreamPage { events: vec![event], stream_version: version, has_more: true }
+            let payload = Payload::unreadable("aggregate_version cannot be read");
+            let events = vec![event(version, payload, Metadata::default())];
+            StreamPage { events, stream_version: version, has_more: true }
         };
         let forwards = ReadStream::new(stream.clone());
         let backwards = forwards.clone().backwards();

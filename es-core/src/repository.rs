@@ -38,7 +38,8 @@ pub use loaded::{LoadError, Loaded};
 #[derive(Clone)]
 pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 
-/// Each page costs a way to the store and back, and its bytes are bounded all the same.
+/// Each page costs a way to the store and back, and its bytes, those of metadata too, are bounded all the
+/// same.
 const PAGE: PageLimit = PageLimit::events(4_000);
 
 #[derive(Clone)]
@@ -145,7 +146,8 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read at once: 4,000 events and 4 MiB of payloads unless it is set.
+    /// How much of a stream is read at once: 4,000 events and 4 MiB, those of metadata too, unless it
+    /// is set.
     ///
     /// While a page is folded the store reads the next one, so a load holds two of them.
     #[must_use]

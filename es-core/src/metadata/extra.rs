@@ -35,6 +35,18 @@ impl Extra {
         self.0.is_none()
     }
 
+    /// How many bytes they are as text, without taking them apart for that.
+    pub(super) fn bytes(&self) -> usize {
+        match self.0.as_deref() {
+            None => 0,
+            Some(Fields { text, map }) if text.is_empty() => {
+                let fields = map.get().into_iter().flatten();
+                fields.map(|(name, value)| name.len() + value.as_str().len()).sum()
+            }
+            Some(Fields { text, .. }) => text.len(),
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Payload)> {
         self.0.as_deref().into_iter().flat_map(Fields::map)
     }
