@@ -229,7 +229,9 @@ impl<A: Aggregate> Repository<A> {
     /// event, the members are read and decided on again, as a first attempt: it is no
     /// [retry](Self::with_retry), and the function is called once more. The first call may see a state
     /// that is older than what its caller has seen. So it is for aggregates that one process writes, or
-    /// nearly; where several write the same ones, each stale state costs an append in vain.
+    /// nearly; where several write the same ones, each stale state costs an append in vain. The counter
+    /// `es.decisions.unread` tells by `es.decision.unread.outcome` how many were `answered` so, and how
+    /// many were `read_for` after all.
     ///
     /// Decisions begin so only where the last event in the state is of an append of this repository,
     /// which the store has acknowledged; a member that must not exist has no state, and is never read

@@ -62,6 +62,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
     #[doc(hidden)]
     fn known(&self) -> Option<Self::Known>;
 
+    /// Counts that a decision began at what was kept of all of them in memory.
+    #[doc(hidden)]
+    fn count_known(&self);
+
     #[doc(hidden)]
     fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts;
 

@@ -60,7 +60,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let naming = self.named().map_err(CommandError::Invalid)?;
         self.begin(&naming, Stage::Final).map_err(CommandError::Invalid)?;
         let telemetry = Telemetry::new(naming.aggregate());
-        let work = self.carried_out(&naming).instrument(telemetry.span());
+        let work = self.carried_out(&naming, &telemetry).instrument(telemetry.span());
         let (done, retries) = work.await;
         telemetry.end(retries, &done);
         self.end(&naming, &done);
@@ -68,12 +68,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 
     /// The answer, after so many retries.
-    async fn carried_out(&self, naming: &Naming) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
+    async fn carried_out(
+        &self,
+        naming: &Naming,
+        telemetry: &Telemetry,
+    ) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
         let mut known = None;
         let mut unread = self.unread(naming, &environment, &mut known).await;
+        // an answer has taken what was known
+        if unread.is_some() || known.is_some() {
+            self.members.count_known();
+            telemetry.unread(unread.is_some());
+        }
         let result = loop {
             let tried = match unread.take() {
                 Some(tried) => tried,
