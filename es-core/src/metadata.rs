@@ -221,6 +221,8 @@ impl Metadata {
             is_same && !self.has_typed(name) && !is_null(value)
         };
         if self.extra.iter().all(is_canonical) {
+            // a store that keeps them in memory would keep both
+            self.extra.drop_text();
             return true;
         }
         let mut extra = std::mem::take(&mut self.extra);

@@ -13,7 +13,7 @@ pub(super) struct Extra(Option<Arc<Fields>>);
 
 #[derive(Clone)]
 struct Fields {
-    /// The object that was read; nothing once it is taken apart to be changed.
+    /// The object that was read; nothing once it is taken apart to be changed or stored.
     text: Box<str>,
     map: OnceLock<BTreeMap<String, Payload>>,
 }
@@ -44,6 +44,15 @@ impl Extra {
                 fields.map(|(name, value)| name.len() + value.as_str().len()).sum()
             }
             Some(Fields { text, .. }) => text.len(),
+        }
+    }
+
+    /// Keeps them taken apart only, where nobody shares them.
+    pub(super) fn drop_text(&mut self) {
+        if let Some(fields) = self.0.as_mut().and_then(Arc::get_mut)
+            && fields.map.get().is_some()
+        {
+            fields.text = Box::default();
         }
     }
 

@@ -164,6 +164,19 @@ fn metadata_are_read_wherever_serde_finds_an_object() {
 }
 
 #[test]
+fn what_is_appended_is_not_held_twice() {
+    let text = r#"{"note":[1]}"#;
+    let (mut metadata, shared) = (Metadata::parse(text).unwrap(), Metadata::parse(text).unwrap());
+    assert_eq!(metadata.domain_bytes(), text.len());
+    assert!(metadata.make_canonical());
+    assert_eq!(metadata.domain_bytes(), "note".len() + "[1]".len());
+    assert_eq!(text_of(&metadata), text);
+    // others may read theirs by it
+    assert!(shared.clone().make_canonical());
+    assert_eq!(text_of(&shared), text);
+}
+
+#[test]
 fn what_is_no_metadata_is_told_with_its_place() {
     let all = "{\"a\": {},\n\n \"b\": 5}";
     let error = serde_json::from_str::<BTreeMap<String, Metadata>>(all).unwrap_err();
