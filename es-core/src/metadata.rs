@@ -38,8 +38,8 @@ pub use self::version::EventVersion;
 /// are the same as absent ones.
 ///
 /// Each other field is kept as its JSON text, whatever it is: a number of any length, nesting of any
-/// depth, half of a surrogate pair. Of metadata that were [parsed](Self::parse) they are taken apart when
-/// somebody asks for one.
+/// depth, half of a surrogate pair. Of metadata that were [parsed](Self::parse) they are taken apart
+/// when somebody asks for one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Metadata {
