@@ -303,4 +303,15 @@ mod tests {
             assert_eq!(other.metadata_document().as_str(), "{}");
         }
     }
+
+    #[test]
+    fn a_request_that_was_checked_shows_metadata_once() {
+        let metadata = Metadata::new().with(NOTE, document(r#""only once""#));
+        let event = NewEvent::new(UuidV7Ids.next_id(), "order_paid", document("{}"));
+        let stream: StreamId = "order/1".parse().unwrap();
+        let events = vec![event.with_metadata(metadata)];
+        let request = AppendRequest::to(stream, ExpectedVersion::Any, events);
+        let shown = format!("{:?}", request.checked(&Limits::default()).unwrap());
+        assert_eq!(shown.matches("only once").count(), 1, "{shown}");
+    }
 }

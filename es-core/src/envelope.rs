@@ -98,7 +98,7 @@ impl PartialEq<&str> for EventName {
 }
 
 /// An event that is not stored yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NewEvent {
     /// Its identity, chosen by the writer.
@@ -113,12 +113,24 @@ pub struct NewEvent {
 }
 
 /// Metadata as they were written once; no part of an event's value.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 struct Written(Option<Payload>);
 
 impl PartialEq for Written {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+impl fmt::Debug for NewEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // not how the metadata are written, which are there
+        f.debug_struct("NewEvent")
+            .field("event_id", &self.event_id)
+            .field("event_type", &self.event_type)
+            .field("payload", &self.payload)
+            .field("metadata", &self.metadata)
+            .finish_non_exhaustive()
     }
 }
 

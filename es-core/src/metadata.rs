@@ -38,8 +38,8 @@ pub use self::version::EventVersion;
 /// are the same as absent ones.
 ///
 /// Each other field is kept as its JSON text, whatever it is: a number of any length, nesting of any
-/// depth, half of a surrogate pair. Of metadata that were read they are taken apart when somebody asks
-/// for one.
+/// depth, half of a surrogate pair. Of metadata that were [parsed](Self::parse) they are taken apart
+/// when somebody asks for one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -159,6 +159,11 @@ impl Metadata {
         extra.map(|(name, value)| (name.as_str(), value))
     }
 
+    /// How many bytes the fields hold that are not the library's own.
+    pub(crate) fn domain_bytes(&self) -> usize {
+        self.extra.bytes()
+    }
+
     /// Fills every field that is absent here from `base`. A standard field that does not fit its type
     /// counts as present, and so does one that an event has decided as `None`.
     pub fn fill_from(&mut self, base: &Self) {
@@ -216,6 +221,8 @@ impl Metadata {
             is_same && !self.has_typed(name) && !is_null(value)
         };
         if self.extra.iter().all(is_canonical) {
+            // a store that keeps them in memory would keep both
+            self.extra.drop_text();
             return true;
         }
         let mut extra = std::mem::take(&mut self.extra);

@@ -1,5 +1,8 @@
 //! What a reader asks for and what it is given.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,7 +34,8 @@ pub enum Direction {
 pub struct PageLimit {
     /// The largest number of events; 0 counts as 1.
     pub events: usize,
-    /// The largest sum of payload bytes.
+    /// The largest sum of the bytes of payloads and of the domain's metadata; the metadata of the last
+    /// event may go beyond it.
     pub bytes: usize,
 }
 
@@ -49,7 +53,7 @@ impl PageLimit {
         Self { events, bytes: 4 * 1024 * 1024 }
     }
 
-    /// At most so many bytes of payloads.
+    /// At most so many bytes of payloads and of the domain's metadata.
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
@@ -79,7 +83,8 @@ impl PageBuilder {
 
     /// Adds an event.
     pub fn push(&mut self, event: RecordedEvent) {
-        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
+        let bytes = event.payload.as_str().len().saturating_add(event.metadata.domain_bytes());
+        self.bytes = self.bytes.saturating_add(bytes);
         self.events.push(event);
     }
 
@@ -360,40 +365,5 @@ impl LogPage {
         at_end: bool,
     ) -> Self {
         Self { events, next, last, at_end }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::EventId;
-    use crate::metadata::Metadata;
-    use crate::payload::Payload;
-
-    #[test]
-    fn nothing_follows_a_version_that_somebody_wrote_beyond_either_end() {
-        let stream: StreamId = "posting/1".parse().unwrap();
-        let page = |version: StreamVersion| {
-            let position = Position::from_sequence(7);
-            let event = RecordedEvent {
-                event_id: EventId::stand_in(position),
-                stream: stream.clone(),
-                version,
-                position,
-                event_type: "x".into(),
-                payload: Payload::unreadable("aggregate_version cannot be read"),
-                metadata: Metadata::default(),
-                recorded_at: Timestamp::EPOCH,
-            };
-            StreamPage { events: vec![event], stream_version: version, has_more: true }
-        };
-        let forwards = ReadStream::new(stream.clone());
-        let backwards = forwards.clone().backwards();
-        assert_eq!(backwards.after(&page(StreamVersion::EMPTY)), None);
-        assert_eq!(forwards.after(&page(StreamVersion::MAX)), None);
-        let next = backwards.after(&page(StreamVersion::new(3))).map(|next| next.to);
-        assert_eq!(next, Some(StreamVersion::new(2)));
-        let next = forwards.after(&page(StreamVersion::EMPTY)).map(|next| next.from);
-        assert_eq!(next, Some(StreamVersion::FIRST));
     }
 }

@@ -145,7 +145,8 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read at once: 4,000 events and 4 MiB of payloads unless it is set.
+    /// How much of a stream is read at once: 4,000 events and 4 MiB, those of metadata too, unless it
+    /// is set.
     ///
     /// While a page is folded the store reads the next one, so a load holds two of them.
     #[must_use]
@@ -223,24 +224,27 @@ impl<A: Aggregate> Repository<A> {
     /// ```
     ///
     /// It changes no answer either, because only an append that was accepted is one. Where the append
-    /// is refused, or the decision refuses, expects something else or leaves a member without an event,
-    /// the members are read and decided on again, as a first attempt: it is no [retry](Self::with_retry),
-    /// and the function is called once more. So it is for aggregates that one process writes, or
-    /// nearly; where several write the same ones, each stale state costs an append in vain.
+    /// is refused or has failed and written nothing, or the decision refuses, panics, expects something
+    /// else or leaves a member without an event, the members are read and decided on again, as a first
+    /// attempt: it is no [retry](Self::with_retry), and the function is called once more. The first call
+    /// may see a state that is older than what its caller has seen. So it is for aggregates that one
+    /// process writes, or nearly; where several write the same ones, each stale state costs an append in
+    /// vain. The counter `es.decisions.unread` tells by `es.decision.unread.outcome` how many decisions
+    /// were `answered` so, and how many were `read_for` after all.
     ///
     /// Decisions begin so only where the last event in the state is of an append of this repository,
-    /// which the store has acknowledged. The append compares a version and no history, so whether the
-    /// store still has that event is for the store to notice: one that has become
-    /// [another history](crate::backend::StoreErrorKind::Diverged) while it was open must refuse the
-    /// append. es-sqlite does in every case. es-postgres does where the newest event that it has seen is
-    /// gone, and looks when a connection is new or has rested for a second. It does not notice a commit
-    /// that was lost below the newest one, as asynchronous replication can lose it in a failover, nor a
-    /// log that is replaced under a connection that lives on: if another process has brought the stream
-    /// to the same version by then, a decision on the lost event is accepted. Where that can happen, let
-    /// decisions read.
+    /// which the store has acknowledged; a member that must not exist has no state. The append compares
+    /// a version and no history, so whether the store still has that event is for the store to notice:
+    /// one that has become [another history](crate::backend::StoreErrorKind::Diverged) while it was open
+    /// must refuse the append. es-sqlite does. es-postgres does where the newest event that it has seen
+    /// is gone, and looks when a connection is new or has rested for a second. It notices neither a
+    /// commit that was lost below the newest one, as a failover to an asynchronous replica can lose it,
+    /// nor a log that is replaced under a connection that lives on: if another process has brought the
+    /// stream to the same version by then, a decision on the lost event is accepted. Where that can
+    /// happen, let decisions read.
     ///
-    /// Loads, [prepared](crate::execution::Decision::prepare) decisions, and decisions over members of
-    /// which one cannot begin so read as ever.
+    /// Loads, [prepared](crate::execution::Decision::prepare) decisions, decisions over members of which
+    /// one cannot begin so, and all where there is no cache, read as ever.
     #[must_use]
     pub fn deciding_from_cache(mut self) -> Self {
         self.settings().decides_from_cache = true;

@@ -52,11 +52,13 @@ impl<A: Aggregate> Cache<A> {
     }
 
     /// What is known if it ends with an append of our own, so that a decision may begin at it without
-    /// reading.
+    /// reading; [`count_hit`](Self::count_hit) tells if one did.
     pub(crate) fn own(&self, stream: &StreamId) -> Option<Known<A>> {
-        let known = self.entries().get(stream).filter(|known| known.is_own)?;
+        self.entries().get(stream).filter(|known| known.is_own)
+    }
+
+    pub(crate) fn count_hit(&self) {
         self.hits.add(1);
-        Some(known)
     }
 
     /// Keeps what is known in place of what was known before.

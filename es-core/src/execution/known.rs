@@ -4,7 +4,7 @@ mod kept;
 
 use std::sync::Arc;
 
-use futures_util::future::join;
+use futures_util::future::try_join;
 
 use crate::aggregate::Aggregate;
 use crate::append::Appended;
@@ -135,10 +135,10 @@ pub(crate) async fn load_stream<A: Aggregate>(
     }
     let begun = known.version;
     while let Some(next) = read.after(&page) {
-        // the store reads on while this page is folded
-        let (following, folded) = join(store.read_stream(&next), known.take_in(&page, begun)).await;
-        // what is wrong with a page is told before what is wrong behind it
-        folded?;
+        // the store reads on while this page is folded; what is wrong with the page is told before what
+        // is wrong behind it, and waits for nothing
+        let following = async { Ok::<_, LoadError>(store.read_stream(&next).await) };
+        let (following, ()) = try_join(following, known.take_in(&page, begun)).await?;
         page = following?;
         read = next;
     }

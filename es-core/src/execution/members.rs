@@ -62,6 +62,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
     #[doc(hidden)]
     fn known(&self) -> Option<Self::Known>;
 
+    /// Counts that a decision began at what was kept of all of them in memory.
+    #[doc(hidden)]
+    fn count_known(&self);
+
     #[doc(hidden)]
     fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts;
 
@@ -274,6 +278,11 @@ impl Naming {
 
     pub(super) fn retry(&self) -> Retry {
         self.context.as_ref().map_or(Retry::NONE, |first| first.retry)
+    }
+
+    /// Whether a decision on them reads the state of any.
+    pub(super) fn has_states(&self) -> bool {
+        self.members.iter().any(|named| named.expected != ExpectedVersion::NoStream)
     }
 
     /// Refuses members that are not as their callers expect.

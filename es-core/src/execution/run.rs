@@ -1,5 +1,7 @@
 //! Carrying a decision out, as often as it may be tried.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use futures_util::future::{try_join, try_join_all};
 use tracing::Instrument;
 
@@ -58,7 +60,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let naming = self.named().map_err(CommandError::Invalid)?;
         self.begin(&naming, Stage::Final).map_err(CommandError::Invalid)?;
         let telemetry = Telemetry::new(naming.aggregate());
-        let work = self.carried_out(&naming).instrument(telemetry.span());
+        let work = self.carried_out(&naming, &telemetry).instrument(telemetry.span());
         let (done, retries) = work.await;
         telemetry.end(retries, &done);
         self.end(&naming, &done);
@@ -66,12 +68,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 
     /// The answer, after so many retries.
-    async fn carried_out(&self, naming: &Naming) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
+    async fn carried_out(
+        &self,
+        naming: &Naming,
+        telemetry: &Telemetry,
+    ) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
         let mut known = None;
         let mut unread = self.unread(naming, &environment, &mut known).await;
+        // an answer has taken what was known
+        if unread.is_some() || known.is_some() {
+            self.members.count_known();
+            telemetry.unread(unread.is_some());
+        }
         let result = loop {
             let tried = match unread.take() {
                 Some(tried) => tried,
@@ -156,28 +167,34 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
 
     /// Carries the decision out on what is known without reading, where its repositories say so; `None`
     /// if the members are to be read. An old state may be in the way of anything but an append that is
-    /// accepted, or that failed for another reason than what is in the store.
+    /// accepted, or may have been.
     async fn unread(
         &self,
         naming: &Naming,
         environment: &Environment,
         known: &mut Option<M::Known>,
     ) -> Option<Result<Decided<M, T>, CommandError<R>>> {
-        let loaded = known.insert(self.members.known()?);
-        let choice = self.choose(naming, environment, loaded).ok()?;
+        // without a state and a key to look for, the attempt is one append as well
+        if self.key().is_none() && !naming.has_states() {
+            return None;
+        }
+        let store = naming.store()?;
+        let loaded = &*known.insert(self.members.known()?);
+        // an old state may be one that the function cannot take, after what its caller has seen since
+        let choice = catch_unwind(AssertUnwindSafe(|| self.choose(naming, environment, loaded)));
+        let choice = choice.ok()?.ok()?;
         // of a member without an event the append proves nothing, and finds no key
         if !choice.reaches_all() {
             return None;
         }
         let mut made = choice.made(naming, self.key());
-        match naming.store()?.append(made.request.take()?).await {
+        match store.append(made.request.take()?).await {
             Ok(appended) if appended.repeated => {
                 Some(self.repeated(known.as_ref(), appended).await)
             }
             Ok(appended) => Some(Ok(self.done(known, made, Some(appended)))),
-            Err(error @ (AppendError::DuplicateEvent { .. } | AppendError::Store(_))) => {
-                Some(Err(error.into()))
-            }
+            Err(AppendError::Store(error)) if error.is_outcome_unknown() => Some(Err(error.into())),
+            // nothing was written: what is there now may be written, or answered without an append
             Err(_) => None,
         }
     }

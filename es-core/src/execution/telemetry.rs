@@ -12,6 +12,7 @@ use crate::measure::{Counter, Label};
 
 const AGGREGATE_TYPE: &str = "es.aggregate.type";
 const OUTCOME: &str = "es.decision.outcome";
+const UNREAD_OUTCOME: &str = "es.decision.unread.outcome";
 
 /// How a decision may end.
 const OUTCOMES: [&str; 7] =
@@ -20,26 +21,50 @@ const OUTCOMES: [&str; 7] =
 /// The counters of decisions on aggregates of one type, or of several.
 #[derive(Debug)]
 pub(crate) struct Counters {
+    aggregate: Option<&'static str>,
+    /// Put together with the first decision: some make a repository for each call.
+    kept: OnceLock<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
     by_outcome: [(&'static str, Counter); OUTCOMES.len()],
     retries: Counter,
+    /// Of decisions that began at the cache: those that were answered so, and those that were read for.
+    answered: Counter,
+    read_for: Counter,
 }
 
 impl Counters {
     pub(crate) fn of(aggregate: Option<&'static str>) -> Arc<Self> {
-        let aggregate: Option<Label> = aggregate.map(|it| (AGGREGATE_TYPE, it.into()));
-        let by_outcome = OUTCOMES.map(|outcome| {
-            let labels = aggregate.clone().into_iter().chain([(OUTCOME, outcome.into())]);
-            (outcome, Counter::new("es.decisions", labels))
-        });
-        let retries = Counter::new("es.decision.retries", aggregate);
-        Arc::new(Self { by_outcome, retries })
+        Arc::new(Self { aggregate, kept: OnceLock::new() })
+    }
+
+    fn kept(&self) -> &Kept {
+        self.kept.get_or_init(|| {
+            let labels = |more: Option<Label>| {
+                let aggregate: Option<Label> = self.aggregate.map(|it| (AGGREGATE_TYPE, it.into()));
+                aggregate.into_iter().chain(more)
+            };
+            let by_outcome = OUTCOMES.map(|outcome| {
+                let labels = labels(Some((OUTCOME, outcome.into())));
+                (outcome, Counter::new("es.decisions", labels))
+            });
+            let unread = |outcome: &'static str| {
+                let labels = labels(Some((UNREAD_OUTCOME, outcome.into())));
+                Counter::new("es.decisions.unread", labels)
+            };
+            let retries = Counter::new("es.decision.retries", labels(None));
+            Kept { by_outcome, retries, answered: unread("answered"), read_for: unread("read_for") }
+        })
     }
 
     fn count(&self, outcome: &str, retries: u32) {
+        let kept = self.kept();
         if retries > 0 {
-            self.retries.add(retries.into());
+            kept.retries.add(retries.into());
         }
-        let counter = self.by_outcome.iter().find(|(it, _)| *it == outcome);
+        let counter = kept.by_outcome.iter().find(|(it, _)| *it == outcome);
         if let Some((_, counter)) = counter {
             counter.add(1);
         }
@@ -73,6 +98,13 @@ impl Telemetry {
 
     pub(super) fn span(&self) -> Span {
         self.span.clone()
+    }
+
+    /// Tells that it began at the cache, and whether that was enough.
+    pub(super) fn unread(&self, is_answered: bool) {
+        let kept = self.counters.kept();
+        let counter = if is_answered { &kept.answered } else { &kept.read_for };
+        counter.add(1);
     }
 
     /// Tells how it ended, after so many retries.

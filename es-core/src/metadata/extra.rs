@@ -13,7 +13,7 @@ pub(super) struct Extra(Option<Arc<Fields>>);
 
 #[derive(Clone)]
 struct Fields {
-    /// The object that was read; nothing once it is taken apart to be changed.
+    /// The object that was read; nothing once it is taken apart to be changed or stored.
     text: Box<str>,
     map: OnceLock<BTreeMap<String, Payload>>,
 }
@@ -33,6 +33,27 @@ impl Extra {
     /// True if there never was one.
     pub(super) fn is_none(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// How many bytes they are as text, without taking them apart for that.
+    pub(super) fn bytes(&self) -> usize {
+        match self.0.as_deref() {
+            None => 0,
+            Some(Fields { text, map }) if text.is_empty() => {
+                let fields = map.get().into_iter().flatten();
+                fields.map(|(name, value)| name.len() + value.as_str().len()).sum()
+            }
+            Some(Fields { text, .. }) => text.len(),
+        }
+    }
+
+    /// Keeps them taken apart only, where nobody shares them.
+    pub(super) fn drop_text(&mut self) {
+        if let Some(fields) = self.0.as_mut().and_then(Arc::get_mut)
+            && fields.map.get().is_some()
+        {
+            fields.text = Box::default();
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Payload)> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -71,8 +71,8 @@ impl Serialize for Metadata {
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        read(text.get()).map_err(D::Error::custom)
+        // what the object stands in may be no text, and knows where a field of it is
+        Whole::deserialize(deserializer).map(|Whole(metadata)| metadata)
     }
 }
 
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Standard<'de> {
     }
 }
 
-/// The fields of an object but for the standard ones that fit.
+/// The fields of an object but for the standard ones that fit; none of `null`.
 pub(super) fn fields_of(text: &str) -> BTreeMap<String, Payload> {
     let whole: Result<Whole, _> = serde_json::from_str(text);
     let fields = whole.map(|Whole(mut metadata)| std::mem::take(metadata.extra.map_mut()));
@@ -147,7 +147,11 @@ impl<'de> Deserialize<'de> for Whole {
             type Value = Whole;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object of metadata")
+                f.write_str("a JSON object of metadata, or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Whole, E> {
+                Ok(Whole(Metadata::default()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Whole, A::Error> {
@@ -159,6 +163,6 @@ impl<'de> Deserialize<'de> for Whole {
                 Ok(Whole(metadata))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_any(Fields)
     }
 }

@@ -1,6 +1,11 @@
 //! What metadata are read as, and compared as.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 
 use super::*;
@@ -14,8 +19,13 @@ const TENANT: MetadataField<String> = MetadataField::new("tenant");
 const REQUEST_ID: MetadataField<u32> = MetadataField::new("request_id");
 const MEAN: MetadataField<f64> = MetadataField::new("mean");
 
+/// The metadata of a text, which are the same by each way to read it.
 fn read(text: &str) -> Metadata {
-    serde_json::from_str(text).unwrap()
+    let metadata = Metadata::parse(text).unwrap();
+    // as texts, because some hold what no value is
+    let by_serde: Metadata = serde_json::from_str(text).unwrap();
+    assert_eq!(text_of(&metadata), text_of(&by_serde));
+    metadata
 }
 
 fn text_of(metadata: &Metadata) -> String {
@@ -118,6 +128,60 @@ fn what_no_value_holds_costs_its_field_and_not_the_event() {
     }
     let half = read(r#"{"a\ud800":1,"actor_id":2}"#);
     assert_eq!((half.get(ACTOR_ID), half.documents().count()), (Some(2), 2));
+}
+
+#[test]
+fn metadata_are_read_wherever_serde_finds_an_object() {
+    #[derive(Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        metadata: Metadata,
+    }
+    /// Read by a visitor of its own.
+    struct Around(Metadata);
+    impl<'de> Deserialize<'de> for Around {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Object;
+            impl<'de> Visitor<'de> for Object {
+                type Value = Around;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an object")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Around, A::Error> {
+                    Metadata::deserialize(MapAccessDeserializer::new(map)).map(Around)
+                }
+            }
+            deserializer.deserialize_map(Object)
+        }
+    }
+    for text in ["{}", SPECIFICATION, r#"{"$serde_json::private::RawValue":"{\"actor_id\":1}"}"#] {
+        let Around(metadata) = serde_json::from_str(text).unwrap();
+        assert_eq!(metadata, read(text), "{text}");
+    }
+    assert_eq!(serde_json::from_str::<Flat>("{}").unwrap().metadata, Metadata::default());
+}
+
+#[test]
+fn what_is_appended_is_not_held_twice() {
+    let text = r#"{"note":[1]}"#;
+    let (mut metadata, shared) = (Metadata::parse(text).unwrap(), Metadata::parse(text).unwrap());
+    assert_eq!(metadata.domain_bytes(), text.len());
+    assert!(metadata.make_canonical());
+    assert_eq!(metadata.domain_bytes(), "note".len() + "[1]".len());
+    assert_eq!(text_of(&metadata), text);
+    // others may read theirs by it
+    assert!(shared.clone().make_canonical());
+    assert_eq!(text_of(&shared), text);
+}
+
+#[test]
+fn what_is_no_metadata_is_told_with_its_place() {
+    let all = "{\"a\": {},\n\n \"b\": 5}";
+    let error = serde_json::from_str::<BTreeMap<String, Metadata>>(all).unwrap_err();
+    assert!(error.to_string().contains("a JSON object of metadata, or null"), "{error}");
+    assert_eq!(error.line(), 3, "{error}");
 }
 
 #[test]

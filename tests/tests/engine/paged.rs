@@ -69,6 +69,20 @@ async fn what_is_wrong_with_a_page_is_told_before_what_is_wrong_behind_it() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_page_waits_for_no_other() {
+    let (store, faults) = (store(), Faults::new());
+    append(&store, "account/a", &["account_renamed"]).await;
+    slip_in(&store, "a", 1);
+    let accounts = Repository::<Account>::new(faults.over(store));
+    let accounts = accounts.with_page_limit(PageLimit::events(1));
+    // it never opens
+    faults.delay(Call::ReadStream, 2, Gate::new());
+    let load = accounts.load("a").now_or_never().expect("the second page is not waited for");
+    assert!(matches!(load, Err(LoadError::Decode { .. })), "{load:?}");
+    assert_eq!(faults.calls(Call::ReadStream), 2);
+}
+
+#[tokio::test]
 async fn a_long_page_is_folded_with_turns_for_others_and_whole() {
     let store = store();
     (0..1_000).for_each(|_| slip_in(&store, "a", 1));

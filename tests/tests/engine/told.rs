@@ -145,3 +145,34 @@ async fn what_a_cache_saves_is_counted() {
     assert_eq!(read("es.state_cache.hits"), Some(2));
     assert_eq!(read("es.state_cache.misses"), Some(4));
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_deciding_from_the_cache_saves_is_counted() {
+    let kept = Kept::default();
+    let _recording = metrics::set_default_local_recorder(&kept);
+    let store = store();
+    let accounts = accounts(&store).with_cache(10).deciding_from_cache();
+    let deposit = |account: &Account| account.deposit(1);
+    accounts.by_id("a").decide(deposit).await.unwrap();
+    accounts.by_id("a").decide(deposit).await.unwrap();
+    slip_in(&store, "a", 1);
+    accounts.by_id("a").decide(deposit).await.unwrap();
+    let read = |name: &str| kept.read(name, "es.aggregate.type=account");
+    let unread = |outcome: &str| {
+        let labels = format!("es.aggregate.type=account,es.decision.unread.outcome={outcome}");
+        kept.read("es.decisions.unread", &labels)
+    };
+    assert_eq!((unread("answered"), unread("read_for")), (Some(1), Some(1)));
+    assert_eq!((read("es.state_cache.hits"), read("es.state_cache.misses")), (Some(2), Some(1)));
+    // where one is to be read all are, and the one that is kept is one hit
+    slip_in(&store, "b", 1);
+    accounts.load("b").await.unwrap();
+    let both = transact((accounts.by_id("a"), accounts.by_id("b")), |(a, b)| {
+        a.record(a.deposit(1)?);
+        b.record(b.deposit(1)?);
+        Ok::<_, TooLittle>(())
+    });
+    both.await.unwrap();
+    assert_eq!((unread("answered"), unread("read_for")), (Some(1), Some(1)));
+    assert_eq!((read("es.state_cache.hits"), read("es.state_cache.misses")), (Some(4), Some(2)));
+}

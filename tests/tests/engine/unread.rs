@@ -2,10 +2,11 @@
 //! of a decision that reads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use es_core::ExpectedVersion::{Exact, NoStream, StreamExists};
 use es_core::backend::{InvalidRequest, StoreErrorKind};
-use es_core::execution::{Retry, StreamVersion};
+use es_core::execution::{Member, Retry, StreamVersion};
 use es_core::{CommandError, Repository, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
@@ -95,6 +96,25 @@ async fn what_another_process_wrote_meanwhile_is_seen_by_every_answer() {
     let refused = account.decide(|account| account.withdraw(1_000)).await.unwrap_err();
     let CommandError::Rejected(told) = refused else { panic!("{refused:?}") };
     assert_eq!(told.balance, known + 1);
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_take_an_old_state_gets_the_present_one() {
+    let (memory, faults, accounts) = known().await;
+    slip_in(&memory, "a", 10);
+    let before = calls(&faults);
+    // who decides has seen the balance of 15
+    let down_to_ten = |account: &Account| MoneyWithdrawn {
+        cents: account.balance.checked_sub(10).expect("the deposit is there"),
+    };
+    let account = accounts.by_id("a");
+    let done = account.decide(down_to_ten).await.unwrap();
+    assert_eq!((done.events, done.state.balance), (vec![MoneyWithdrawn { cents: 5 }], 10));
+    assert_eq!(since(&faults, before), [1, 0, 1]);
+    // and what was read is known from then on
+    let before = calls(&faults);
+    account.decide(down_to_ten).await.unwrap();
+    assert_eq!(since(&faults, before), [0, 0, 1]);
 }
 
 #[tokio::test]
@@ -195,12 +215,13 @@ async fn a_store_that_fails_is_told_as_ever() {
     let account = accounts.by_id("a");
     let deposit = || account.decide(|account| account.deposit(1));
     let count = async || events(&memory, "a").await.len();
-    // an attempt is an attempt, read or not
-    faults.fail(Call::Append, 1, StoreErrorKind::Busy);
+    // the attempt that reads tells of a failure that wrote nothing
+    faults.fail_each(Call::Append, Some(StoreErrorKind::Busy));
     let error = deposit().await.unwrap_err();
     assert!(error.is_transient() && !error.is_outcome_unknown(), "{error:?}");
+    faults.fail_each(Call::Append, None);
     faults.fail(Call::Append, 1, StoreErrorKind::Busy);
-    deposit().retry(Retry::times(1)).await.unwrap();
+    deposit().await.unwrap();
     assert_eq!(count().await, 2);
     // without a key nobody can ask again
     faults.lose_answer(Call::Append, 1);
@@ -220,14 +241,54 @@ async fn a_store_that_fails_is_told_as_ever() {
 }
 
 #[tokio::test]
+async fn a_decision_over_nothing_is_made_once() {
+    let times = AtomicU64::new(0);
+    let nothing: Vec<Member<Account>> = Vec::new();
+    let decision = transact(nothing, |_| {
+        times.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, TooLittle>(7)
+    });
+    assert_eq!(decision.await.unwrap().reply, Some(7));
+    assert_eq!(times.into_inner(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_appends_answers_what_needs_none() {
+    let (memory, faults, accounts) = known().await;
+    let account = accounts.by_id("a");
+    let deposit = || account.decide(|account| account.deposit(1)).idempotency_key("k");
+    let first = deposit().await.unwrap();
+    slip_in(&memory, "a", 10);
+    faults.fail_each(Call::Append, Some(StoreErrorKind::ReadOnly));
+    // a repeat
+    let repeat = deposit().await.unwrap();
+    assert!(repeat.is_repeat());
+    assert_eq!((repeat.events, repeat.state.balance), (first.events, 16));
+    // and what is to be done on the old state only
+    let other = accounts.by_id("b");
+    slip_in(&memory, "b", 15);
+    let poor = |account: &Account| (account.balance < 20).then_some(MoneyDeposited { cents: 1 });
+    assert_eq!(other.decide(poor).await.unwrap().state.balance, 20);
+    let error = other.decide(|account| account.deposit(1)).await.unwrap_err();
+    let CommandError::Store(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+}
+
+#[tokio::test]
 async fn one_that_must_not_exist_and_does_is_refused() {
     let (_, faults, accounts) = known().await;
     let open = || accounts.by_id("a").expecting(NoStream);
     let before = calls(&faults);
-    let error = open().decide(|account| account.deposit(1)).await.unwrap_err();
+    let times = AtomicU64::new(0);
+    let deposit = |account: &Account| {
+        times.fetch_add(1, Ordering::Relaxed);
+        account.deposit(1)
+    };
+    let error = open().decide(deposit).await.unwrap_err();
     let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
     assert_eq!((conflict.expected, conflict.actual), (NoStream, StreamVersion::FIRST));
-    assert_eq!(since(&faults, before), [0, 0, 2]);
+    assert_eq!(since(&faults, before), [0, 0, 1]);
+    assert_eq!(times.into_inner(), 1);
     let error = open().decide(|_| None).await.unwrap_err();
     assert!(matches!(error, CommandError::PreconditionFailed(_)), "{error:?}");
     let odd = accounts.by_id("a").decide(|_| None).idempotency_key("").await.unwrap_err();

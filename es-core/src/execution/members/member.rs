@@ -191,6 +191,14 @@ impl<A: Aggregate> Members for Member<A> {
         }
     }
 
+    fn count_known(&self) {
+        if !self.is_new()
+            && let Some(cache) = self.repository.deciding_cache()
+        {
+            cache.count_hit();
+        }
+    }
+
     fn begin(&self, known: &Known<A>, seats: &mut Seats) -> Draft<A> {
         Draft::seated(known, seats.next(known.version))
     }

@@ -42,6 +42,10 @@ impl<M: Members> Members for Vec<M> {
         self.iter().map(M::known).collect()
     }
 
+    fn count_known(&self) {
+        self.iter().for_each(M::count_known);
+    }
+
     fn begin(&self, known: &Vec<M::Known>, seats: &mut Seats) -> Box<[M::Drafts]> {
         self.iter().zip(known).map(|(member, known)| member.begin(known, seats)).collect()
     }
@@ -115,6 +119,10 @@ macro_rules! tuple_of_members {
 
             fn known(&self) -> Option<Self::Known> {
                 Some(($(self.$at.known()?,)+))
+            }
+
+            fn count_known(&self) {
+                $(self.$at.count_known();)+
             }
 
             fn begin(&self, known: &Self::Known, seats: &mut Seats) -> Self::Drafts {
