@@ -117,7 +117,7 @@ fn bind(
         .bind(singles.iter().map(Single::id).bind_iter())
         .bind(singles.iter().map(|single| single.event.event_type.as_str()).bind_iter())
         .bind(singles.iter().map(|single| Json(single.event.payload.as_raw())).bind_iter())
-        .bind(singles.iter().map(|single| Json(&single.event.metadata)).bind_iter())
+        .bind(singles.iter().map(|single| Json(single.event.metadata_document())).bind_iter())
         .bind(chrono::DateTime::<chrono::Utc>::from(now))
 }
 
