@@ -173,7 +173,7 @@ impl Appender {
         }
         if by == By::Statement {
             let written = self.write_plain(own, requests).await?;
-            let answers = written.into_iter().map(|written| written.map(|it| Ok(Ok(it))));
+            let answers = written.into_iter().map(|answer| answer.map(Ok));
             return Ok((answers.collect(), false));
         }
         let (answers, lost) = self.write_together(own, &self.statements.append, requests).await?;
