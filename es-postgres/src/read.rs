@@ -24,7 +24,8 @@ pub(crate) use filling::{Filling, OfStream, Sizes, out_of_order};
 use filling::{OfLog, unreadable};
 
 /// How many positions of the log a page may look at, from the first event on, for what its filter
-/// wants.
+/// wants. To bound the events instead they had to be counted, for each page of any log; so a log with
+/// gaps of this size has pages of one event, which is right, and slow.
 pub(crate) const LOOKED_AT: i64 = 10_000;
 
 /// What reading needs.
