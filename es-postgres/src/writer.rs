@@ -178,10 +178,16 @@ impl Writer {
     /// Writes what can be written now; after it the connection goes to those who wait still.
     async fn write_what_waits(self: Arc<Self>, slot: Slot) {
         let mut turn = Turn::new(&self, slot);
-        let reached = turn.reach().await;
-        if reached.as_ref().is_err_and(is_none_free) {
-            let Some(left) = turn.leave_to_others() else { return };
-            turn = left;
+        if let Err(error) = turn.reach().await {
+            let left = if is_none_free(&error) { turn.leave_to_others() } else { Some(turn) };
+            // the connection is on loan until all are told
+            let Some(_turn) = left else { return };
+            // at once: each further try could take as long as this one
+            let all = self.state().waiting.take_all_ready();
+            for waiting in all {
+                waiting.ticket.tell(Err(error.clone().into()));
+            }
+            return;
         }
         let (batch, is_more) = {
             let mut state = self.state();
@@ -193,12 +199,6 @@ impl Writer {
         turn.streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
         if is_more {
             self.wake();
-        }
-        if let Err(error) = reached {
-            for waiting in batch {
-                waiting.ticket.tell(Err(error.clone().into()));
-            }
-            return;
         }
         let is_brief = batch.iter().any(|waiting| waiting.is_suspect);
         let (requests, mut tickets): (Vec<_>, Vec<_>) =

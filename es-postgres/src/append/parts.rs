@@ -18,7 +18,7 @@ pub(super) const PARTS: usize = 4;
 
 /// So many statements are refused for a lock in one turn, and what is left then is asked in others. It is
 /// more than [`SUSPECTS`] requests need, so that theirs is a whole turn.
-const REFUSALS: usize = 24;
+const REFUSALS: usize = 28;
 /// How many requests that may be held up are asked in one turn.
 pub(crate) const SUSPECTS: usize = 16;
 
@@ -173,10 +173,32 @@ impl Appender {
         }
         if by == By::Statement {
             let written = self.write_plain(own, requests).await?;
-            let answers = written.into_iter().map(|written| written.map(|it| Ok(Ok(it))));
+            let answers = written.into_iter().map(|answer| answer.map(Ok));
             return Ok((answers.collect(), false));
         }
         let (answers, lost) = self.write_together(own, &self.statements.append, requests).await?;
         Ok((answers.into_iter().map(|answer| Some(Ok(answer))).collect(), lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many statements are refused until each of so many requests, all of which are held up, was alone.
+    fn refused(requests: usize) -> usize {
+        if requests <= 1 {
+            return requests;
+        }
+        let size = requests.div_ceil(PARTS);
+        1 + requests / size * refused(size) + refused(requests % size)
+    }
+
+    #[test]
+    fn one_turn_asks_all_suspects_however_they_are_divided() {
+        for plain in 0..=SUSPECTS {
+            let refusals = refused(plain) + refused(SUSPECTS - plain);
+            assert!(refusals <= REFUSALS, "{plain} plain ones: {refusals}");
+        }
     }
 }

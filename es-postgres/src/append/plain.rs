@@ -14,10 +14,11 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::parts::Own;
-use super::{Appender, Sender};
+use super::{Answer, Appender, Sender, appending};
 use crate::batch::expectation;
 use crate::config::IdType;
 use crate::connection::Bound;
+use crate::error::append_error;
 use crate::row::{position, version};
 use crate::sql::Statement;
 
@@ -71,7 +72,7 @@ impl Appender {
         &self,
         own: &mut Own<'_>,
         requests: &[&AppendRequest],
-    ) -> Result<Vec<Option<Appended>>, sqlx::Error> {
+    ) -> Result<Vec<Option<Answer>>, sqlx::Error> {
         let now = self.clock.now();
         let mut singles: Vec<_> = requests.iter().filter_map(|it| Single::of(it)).collect();
         // as all writers do, so that they do not wait for one another
@@ -82,14 +83,19 @@ impl Appender {
             let single = Single::of(request)?;
             let events = vec![written.remove(&single.id())?];
             let streams = vec![AppendedStream { stream: single.stream.clone(), events }];
-            Some(Appended { streams, repeated: false })
+            Some(Ok(Appended { streams, repeated: false }))
         });
-        let appended: Vec<_> = appended.collect();
-        // by a trigger: to ask again for what is missing could write it twice
-        match written.is_empty() {
-            true => Ok(appended),
-            false => Err(sqlx::Error::Decode("an answer for other events".into())),
+        let mut answers: Vec<Option<Answer>> = appended.collect();
+        if !written.is_empty() {
+            // a trigger has given ids: to ask again for what is missing could write it twice
+            for (request, answer) in requests.iter().zip(&mut answers) {
+                answer.get_or_insert_with(|| {
+                    let error = sqlx::Error::Decode("an answer for other events".into());
+                    Err(append_error(appending(&[*request]), self.place(), error).into())
+                });
+            }
         }
+        Ok(answers)
     }
 }
 

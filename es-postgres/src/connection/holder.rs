@@ -38,6 +38,8 @@ impl<E> From<E> for Failed<E> {
 pub(crate) struct Holder {
     blocker: Blocker,
     pub(crate) is_active: bool,
+    /// It is a process of the server's own, which nobody has logged in for: a vacuum.
+    pub(crate) is_of_server: bool,
     table: String,
     mode: String,
 }
@@ -102,6 +104,9 @@ impl Connector {
         let Some(row) = rows.first() else { return Ok(None) };
         let HoldingBack { blocker, is_active, .. } = holding_back(row)?;
         let (table, mode) = (row.try_get("table")?, row.try_get("mode")?);
-        Ok(Some(Holder { blocker, is_active, table, mode }))
+        let pid: Option<i32> = row.try_get("pid")?;
+        // what kind of process it is is hidden from most logins, and who has logged in is not
+        let is_of_server = pid.is_some() && row.try_get::<Option<String>, _>("role")?.is_none();
+        Ok(Some(Holder { blocker, is_active, is_of_server, table, mode }))
     }
 }

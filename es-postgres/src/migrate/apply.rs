@@ -15,6 +15,9 @@ use crate::inspect::{check_positions, check_server};
 /// How long a step waits for a table that it needs for itself. Whoever comes after it waits with it, also
 /// to read, so it waits no longer, lets them pass, and begins again.
 pub(crate) const MOMENT: Duration = Duration::from_millis(200);
+/// How long it waits every second time for a vacuum of the server's own, which makes way only for who
+/// waits longer than `deadlock_timeout`, 1 s by default.
+const FOR_A_VACUUM: Duration = Duration::from_millis(1_500);
 /// How long it lets them pass.
 pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
@@ -39,9 +42,10 @@ impl Migrations {
             );
             return Err(StoreError::new(StoreErrorKind::Other, text));
         }
-        let connector = Connector::migrating(config, Patience::AtMost(MOMENT));
         let mut since = Instant::now();
+        let mut moment = MOMENT;
         loop {
+            let connector = Connector::migrating(config, Patience::AtMost(moment));
             let mut connection = connector.connect().await?;
             let applied = self.apply_once(&connector, &mut connection, &config.layout).await;
             let busy = match &applied {
@@ -61,6 +65,8 @@ impl Migrations {
             if since.elapsed() >= config.lock_timeout {
                 return Err(connector.held_up("migrating", by.as_ref()));
             }
+            let is_vacuum = wanted == Wanted::Alone && by.is_some_and(|by| by.is_of_server);
+            moment = if is_vacuum && moment == MOMENT { FOR_A_VACUUM } else { MOMENT };
             sleep(PAUSE).await;
         }
     }

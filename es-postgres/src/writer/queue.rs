@@ -163,6 +163,15 @@ impl Queue {
         batch
     }
 
+    /// Takes all that could be written now, one after the other, in the order of each stream.
+    pub(super) fn take_all_ready(&mut self) -> Vec<Waiting> {
+        let mut all = Vec::new();
+        while let Some(number) = self.ready.iter().find_map(|ready| ready.first().copied()) {
+            all.push(self.take_ready(number));
+        }
+        all
+    }
+
     /// Nothing is written to these streams any more.
     pub(super) fn free(&mut self, streams: impl IntoIterator<Item = StreamId>) {
         for stream in streams {

@@ -109,3 +109,21 @@ fn what_is_beyond_a_batch_is_left_to_others() {
     assert_eq!(model.take(), (BATCH_REQUESTS, true));
     assert_eq!(model.take(), (1, false));
 }
+
+#[test]
+fn who_cannot_be_written_is_taken_at_once_beyond_any_share() {
+    let mut model = Model::new(2);
+    model.push(0..SHARE);
+    assert_eq!(model.take(), (SHARE, false));
+    model.push((0..2_000).chain(1_000..3_000));
+    let (mut suspect, _caller) = waiting(request(9, vec![4_000]));
+    suspect.is_suspect = true;
+    model.state.push(suspect);
+    let waited = model.state.waiting.len();
+    // those for the streams that are written to wait for what is under way
+    assert_eq!(model.state.waiting.take_all_ready().len(), waited - SHARE);
+    model.state.waiting.check();
+    assert_eq!(model.take(), (0, false));
+    model.state.waiting.free((0..SHARE).map(|it| format!("account/{it}").parse().unwrap()));
+    assert_eq!(model.take(), (SHARE, false));
+}

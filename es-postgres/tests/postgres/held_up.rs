@@ -248,6 +248,35 @@ async fn one_refused_request_costs_few_statements() {
     assert!(proxy.syncs() <= 40, "{} statements", proxy.syncs());
 }
 
+// on one thread all are queued before the first batch is taken
+#[tokio::test]
+async fn an_id_that_a_trigger_gives_makes_no_other_outcome_unknown() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "CREATE FUNCTION give_id() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.aggregate_id = '77' THEN NEW.event_id := gen_random_uuid(); END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER give_id BEFORE INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION give_id();",
+    )
+    .await;
+    let config = PostgresConfig::new(database.options()).writers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    for (number, (answer, _)) in at_once(&store).await.into_iter().enumerate() {
+        match answer {
+            Err(AppendError::Store(error)) if number == 77 => {
+                assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown, "{error}");
+            }
+            answer => assert!(answer.is_ok() && number != 77, "{number}: {answer:?}"),
+        }
+    }
+    let count = "SELECT count(*) FROM execution_events";
+    assert_eq!(value::<i64>(&database, count).await, CALLERS as i64, "nothing is written twice");
+}
+
 /// One connection, and hundreds of streams that are held: who comes then does not wait for all of their
 /// time-outs. Without turns it were several statements for each of them.
 #[tokio::test(flavor = "multi_thread")]

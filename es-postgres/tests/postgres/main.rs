@@ -44,5 +44,6 @@ mod standbys;
 mod stopped;
 mod tables;
 mod trackers;
+mod vacuums;
 mod wake_ups;
 mod wrong_rules;

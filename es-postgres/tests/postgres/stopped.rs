@@ -1,6 +1,6 @@
 //! What the sessions of a store are set to, and how a store stops.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use es_core::backend::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_core::projection::Changes;
@@ -9,11 +9,12 @@ use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
 use tokio::runtime::Builder;
+use tokio::task::JoinSet;
 
 use crate::notes::{Note, Written};
 use crate::support::sessions::{execute, insert, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, open, proxied, run, to, value};
 
 const NOTED: &str = "
     CREATE TABLE noted (name TEXT, value TEXT);
@@ -138,6 +139,25 @@ async fn closing_leaves_no_session_and_does_not_wait_for_a_server_that_hangs() {
         let error = store.append(to("account/c")).await.unwrap_err();
         assert!(error.to_string().contains("closed"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_refuses_all_who_wait_together() {
+    let patience = Duration::from_secs(1);
+    let (_database, proxy, store) = proxied(|config| config.connect_timeout(patience)).await;
+    // nothing was appended yet, so that connections have to be made
+    proxy.black_hole();
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for number in 0..64 {
+        let store = store.clone();
+        tasks.spawn(async move { store.append(to(&format!("account/{number}"))).await });
+    }
+    for answer in soon("all are refused", tasks.join_all()).await {
+        let Err(AppendError::Store(error)) = answer else { panic!("it was written") };
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    }
+    assert!(began.elapsed() < patience * 2, "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
