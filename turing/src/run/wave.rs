@@ -33,7 +33,7 @@ enum Next {
     /// Its beginning is recorded, or not.
     Begun(Result<Result<(), RunError>, JoinError>),
     /// An attempt has ended, if one was in progress.
-    Attempted(Option<Result<Result<Recording, JoinError>, JoinError>>),
+    Attempted(Option<Result<Result<Recording, RunError>, JoinError>>),
 }
 
 /// Why the beginning of a wave cannot be recorded, if not because the run is asked to stop: whoever has
@@ -292,7 +292,7 @@ impl Run<'_> {
 
     async fn taken(
         &mut self,
-        attempted: Result<Result<Recording, JoinError>, JoinError>,
+        attempted: Result<Result<Recording, RunError>, JoinError>,
     ) -> Result<Option<AttemptResult>, RunError> {
         let recording = attempted??;
         let posting = recording.posting();
