@@ -10,7 +10,8 @@
 //! ```
 //!
 //! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
-//! and before any of their results.
+//! and before any of their results. The first wave of a process, and the first after the store was
+//! away, is recorded before its attempts: nobody is called again and again where nothing can be written.
 //!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!
@@ -159,6 +160,8 @@ struct Run<'a> {
     lost: Option<RunError>,
     /// How many losses of the lock are told.
     losses: usize,
+    /// How often the store had been away when a wave was recorded before its attempts.
+    proven_at: Option<usize>,
     notices: Notices,
     observer: &'a mut dyn Observer,
 }
@@ -276,6 +279,7 @@ pub async fn run(
         stop,
         lost: None,
         losses: 0,
+        proven_at: None,
         notices,
         observer,
     };

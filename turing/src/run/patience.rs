@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use es_core::environment::Runtime;
@@ -32,6 +32,7 @@ pub(super) struct Patience {
     notifier: Notifier,
     /// Whether it is told that the store is away, since it was not last.
     is_told: AtomicBool,
+    absences: AtomicUsize,
 }
 
 impl Patience {
@@ -40,12 +41,28 @@ impl Patience {
         timer: Arc<dyn Runtime>,
         notifier: Notifier,
     ) -> Self {
-        Self { stop, timer, notifier, is_told: AtomicBool::new(false) }
+        Self {
+            stop,
+            timer,
+            notifier,
+            is_told: AtomicBool::new(false),
+            absences: AtomicUsize::new(0),
+        }
     }
 
     /// True once it is asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// True while the store is known to be away.
+    pub(super) fn is_away(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    /// How often the store was away.
+    pub(super) fn absences(&self) -> usize {
+        self.absences.load(Ordering::Relaxed)
     }
 
     /// Tells that so many postings, of so many, have come through this.
@@ -122,6 +139,7 @@ impl Patience {
         F: Future<Output = Result<T, RunError>>,
     {
         if !self.is_told.swap(true, Ordering::Relaxed) {
+            self.absences.fetch_add(1, Ordering::Relaxed);
             // it fails if the run is over
             let _ = self.notifier.send(Notice::StoreAway(error.told()));
         }

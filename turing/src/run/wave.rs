@@ -222,8 +222,9 @@ impl Run<'_> {
         }
     }
 
-    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded.
-    /// If that fails, those that were begun are given up: nothing can be recorded of them.
+    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded; or
+    /// behind that, if it is not known that anything can be. If it fails, those that were begun are
+    /// given up: nothing can be recorded of them.
     async fn attempt_all(
         &mut self,
         wave: Wave,
@@ -232,6 +233,11 @@ impl Run<'_> {
         let mut tasks = wave.tasks.into_iter();
         let (mut attempts, mut beginning) = (JoinSet::new(), JoinSet::new());
         let (shared, begun) = (self.shared.clone(), record.clone());
+        let absences = shared.patience.absences();
+        if self.proven_at != Some(absences) {
+            self.telling(record.record(&shared)).await?;
+            self.proven_at = Some(absences);
+        }
         beginning.spawn(async move { begun.record(&shared).await });
         let mut count = WaveCount::default();
         let workflow = &self.shared.definition.workflow;
@@ -250,6 +256,7 @@ impl Run<'_> {
             }
             let next = async {
                 tokio::select! {
+                    biased;
                     Some(begun) = beginning.join_next() => Next::Begun(begun),
                     attempted = attempts.join_next() => Next::Attempted(attempted),
                 }
@@ -354,12 +361,18 @@ impl Shared {
     }
 
     /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
-    /// through.
+    /// through; none is for a wave that cannot be recorded, or not now.
     async fn claim_call(
         &self,
         conversation: ConversationId,
         record: &WaveRecord,
     ) -> Result<bool, RunError> {
+        if record.has_failed() {
+            return Ok(false);
+        }
+        if self.patience.is_away() {
+            record.record(self).await?;
+        }
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
         match self.gate(conversation, self.clocks.timer.now()) {
             Gate::Wide => return Ok(true),

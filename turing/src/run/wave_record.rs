@@ -9,8 +9,9 @@ use super::{RunError, Shared, told};
 
 /// The beginning of a wave, and the end of the one before it if that is not recorded yet.
 ///
-/// It is recorded while the first attempts of the wave are made, and before the first of their
-/// results: in the log these stand behind it, as if everybody had waited.
+/// It is recorded while the first attempts of the wave are made, unless it is the first of the process or
+/// since the store was away, and before the first of their results: in the log these stand behind it,
+/// as if everybody had waited.
 #[derive(Debug)]
 pub(super) struct WaveRecord {
     over: Option<WaveCompletion>,
@@ -46,6 +47,11 @@ impl WaveRecord {
     /// The same for who has a result, which would be lost otherwise: whoever asks the run to stop.
     pub(super) async fn record_for_result(&self, shared: &Shared) -> Result<(), RunError> {
         self.recorded(shared, true).await
+    }
+
+    /// True if it is known that it cannot be recorded.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state.try_lock().as_deref(), Ok(State::Failed))
     }
 
     /// When nobody records it any more: why there is no record of it, if the events of the

@@ -31,6 +31,8 @@ enum Fate {
     /// It fails, as if somebody held one of the streams, once there is this file; then, too, the run is
     /// asked to stop.
     Held(PathBuf),
+    /// It fails, as does that by which the first begins.
+    Never,
     /// It is made.
     Made,
 }
@@ -85,6 +87,9 @@ impl StoreLayer for Watched {
                     is_there(file).await;
                     self.stop.send_replace(true);
                     return Err(StoreError::new(StoreErrorKind::Busy, "somebody writes").into());
+                }
+                Fate::Never => {
+                    return Err(StoreError::new(StoreErrorKind::Full, "the disk is full").into());
                 }
                 _ => {}
             }
@@ -166,6 +171,18 @@ async fn of_a_wave_that_cannot_be_recorded_no_result_is() {
     let (ran, _) = run(&workspace, &memory, Fate::Made).await;
     assert!(matches!(ran, Ok(RunOutcome::Finished(_))), "{ran:?}");
     assert_eq!(recorded(&memory).await, TWO_WAVES);
+}
+
+#[tokio::test]
+async fn nobody_is_called_where_the_first_wave_cannot_be_recorded() {
+    let (workspace, _) = chain_that_begins();
+    let memory = Arc::new(MemoryStore::new());
+    for _ in 0..2 {
+        let (ran, _) = run(&workspace, &memory, Fate::Never).await;
+        let error = ran.unwrap_err();
+        assert!(error.is_of_store(), "{error}");
+        assert!(!workspace.path().join("first").exists());
+    }
 }
 
 #[tokio::test]
