@@ -323,7 +323,10 @@ impl Run<'_> {
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
             unless_stopped(self.end_interrupted_waves().await)?;
         }
-        let executed = unless_stopped(self.execute_all().await);
+        let executed = self.execute_all().await;
+        // a wave whose end is not recorded is ended by who goes on
+        let are_waves_over = executed.is_ok();
+        let executed = unless_stopped(executed);
         // what was attempted is recorded before it stops, whatever stops it
         while self.apart.len() > 0 {
             let waited = self.wait_for_one_apart().await;
@@ -338,7 +341,7 @@ impl Run<'_> {
             Err(RunError::NotBegun) => {}
             open => self.report.open_breakers = open?,
         }
-        let is_complete = self.report.open == 0 && self.may_complete().await?;
+        let is_complete = are_waves_over && self.report.open == 0 && self.may_complete().await?;
         self.lost.take().map_or(Ok(is_complete), Err)
     }
 

@@ -129,11 +129,13 @@ impl Run<'_> {
             // the agenda holds only conversations of the definition
             return Ok(over);
         };
-        let size = wave.tasks.len();
-        self.observer.wave_begins(conversation, size);
+        self.observer.wave_begins(conversation, wave.tasks.len());
         let began = shared.clocks.timer.now();
-        let record = Arc::new(WaveRecord::new(over, conversation.id, size));
-        let count = self.attempt_all(wave, &record).await?;
+        let record = Arc::new(WaveRecord::new(over, conversation.id, wave.tasks.len()));
+        let count = match self.attempt_all(wave, &record).await {
+            Ok(count) => count,
+            Err(error) => return Err(self.left_over(&record, error).await),
+        };
         if self.lost.is_some() {
             // who runs the workflow now has ended the wave, or does
             return Ok(None);
@@ -202,7 +204,7 @@ impl Run<'_> {
     }
 
     /// Records that a wave is over, if one is; unless another process runs the workflow now.
-    async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
+    pub(super) async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
         let Some(over) = over.filter(|_| self.lost.is_none()) else { return Ok(()) };
         let shared = self.shared.clone();
         self.telling(shared.patience.persist(|| shared.end_wave(&over))).await
@@ -222,9 +224,8 @@ impl Run<'_> {
         }
     }
 
-    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded; or
-    /// behind that, if it is not known that anything can be. If it fails, those that were begun are
-    /// given up: nothing can be recorded of them.
+    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded, or
+    /// behind that. If it fails, those that were begun are given up: nothing can be recorded of them.
     async fn attempt_all(
         &mut self,
         wave: Wave,
@@ -235,6 +236,7 @@ impl Run<'_> {
         let (shared, begun) = (self.shared.clone(), record.clone());
         let absences = shared.patience.absences();
         if self.proven_at != Some(absences) {
+            // nobody is called before it is known that something can be recorded
             self.telling(record.record(&shared)).await?;
             self.proven_at = Some(absences);
         }
@@ -244,8 +246,8 @@ impl Run<'_> {
         let conversation = workflow.conversation(wave.conversation);
         let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
         loop {
-            while attempts.len() < self.shared.side_by_side(wave.conversation)
-                && self.goes_on()
+            while self.goes_on()
+                && attempts.len() < self.shared.side_by_side(wave.conversation)
                 && tasks.len() > 0
                 && self.claims_call(wave.conversation, record).await?
                 && let Some(task) = tasks.next()

@@ -5,7 +5,7 @@ use es_core::{CommandError, transact};
 use tokio::sync::Mutex;
 use turing_domain::{ConversationId, ConversationRejection, WaveCompletion};
 
-use super::{RunError, Shared, told};
+use super::{Run, RunError, Shared, told};
 
 /// The beginning of a wave, and the end of the one before it if that is not recorded yet.
 ///
@@ -63,6 +63,14 @@ impl WaveRecord {
         }
     }
 
+    /// The wave before, if that it is over is not recorded with this one.
+    async fn left_over(&self) -> Option<&WaveCompletion> {
+        match *self.state.lock().await {
+            State::Recorded(_) => None,
+            State::Open | State::Failed => self.over.as_ref(),
+        }
+    }
+
     async fn recorded(&self, shared: &Shared, has_result: bool) -> Result<(), RunError> {
         let mut state = self.state.lock().await;
         match *state {
@@ -85,6 +93,23 @@ impl WaveRecord {
             }
         }
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// Records at least that the wave before is over, with its own numbers, where the record of one
+    /// has not come about for this reason; answers why the run ends.
+    pub(super) async fn left_over(&mut self, record: &WaveRecord, error: RunError) -> RunError {
+        let Some(over) = record.left_over().await else { return error };
+        if matches!(error, RunError::NotBegun) {
+            return self.end_wave(Some(over.clone())).await.err().unwrap_or(error);
+        }
+        if self.lost.is_none() {
+            // the store was waited for; who goes on ends the wave if this fails, too
+            let shared = self.shared.clone();
+            let _ = self.telling(shared.end_wave(over)).await;
+        }
+        error
     }
 }
 
