@@ -45,7 +45,6 @@ mod wait;
 mod wave;
 mod wave_record;
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -353,25 +352,6 @@ impl Run<'_> {
     /// Does some work that does not need the run itself, and tells meanwhile what tasks have to tell.
     async fn telling<T>(&mut self, work: impl Future<Output = T>) -> T {
         self.notices.telling(self.observer, work).await
-    }
-
-    /// Looks at the circuit breakers of the actors that the workflow calls.
-    async fn load_breakers(&mut self) -> Result<(), RunError> {
-        let shared = self.shared.clone();
-        let conversations = shared.definition.workflow.conversations.iter();
-        for actor in conversations.map(|one| one.actor).collect::<BTreeSet<_>>() {
-            self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
-        }
-        for breaker in self.open_breakers().await? {
-            self.observer.breaker_open(&breaker);
-        }
-        Ok(())
-    }
-
-    fn tell_unreadable_breakers(&mut self) {
-        for (actor, reason) in self.shared.breakers.unreadable() {
-            self.goes_without(format!("the circuit breaker of actor {actor}"), reason);
-        }
     }
 
     /// Tells once that the run goes on without something.
