@@ -107,7 +107,7 @@ impl Run<'_> {
         if self.lost.is_none() {
             // the store was waited for; who goes on ends the wave if this fails, too
             let shared = self.shared.clone();
-            let _ = self.telling(shared.end_wave(over)).await;
+            let _ = self.telling(Box::pin(shared.end_wave(over))).await;
         }
         error
     }
