@@ -231,7 +231,7 @@ impl Run<'_> {
         wave: Wave,
         record: &Arc<WaveRecord>,
     ) -> Result<WaveCount, RunError> {
-        let mut tasks = wave.tasks.into_iter();
+        let (mut tasks, mut count) = (wave.tasks.into_iter(), WaveCount::default());
         let (mut attempts, mut beginning) = (JoinSet::new(), JoinSet::new());
         let (shared, begun) = (self.shared.clone(), record.clone());
         let absences = shared.patience.absences();
@@ -241,7 +241,6 @@ impl Run<'_> {
             self.proven_at = Some(absences);
         }
         beginning.spawn(async move { begun.record(&shared).await });
-        let mut count = WaveCount::default();
         let workflow = &self.shared.definition.workflow;
         let conversation = workflow.conversation(wave.conversation);
         let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
