@@ -15,8 +15,9 @@ use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::registry::MemoryRegistry;
-use turing::run::{RunError, RunOptions, RunOutcome};
+use turing::run::{Observer, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
+use turing_domain::PostingId;
 
 use crate::support::Workspace;
 use crate::support::jumping::Jumping;
@@ -33,6 +34,8 @@ enum Fate {
     Held(PathBuf),
     /// It fails, as does that by which the first begins.
     Never,
+    /// It is made when the store has been away for so many calls; the next one fails.
+    After(usize),
     /// It is made.
     Made,
 }
@@ -76,7 +79,7 @@ impl StoreLayer for Watched {
         let streams = request.streams().iter();
         let waves = streams.filter(|batch| batch.stream.aggregate_type() == "conversation").count();
         if let Some(index) = waves.checked_sub(1) {
-            self.appends[index].fetch_add(1, Ordering::SeqCst);
+            let before = self.appends[index].fetch_add(1, Ordering::SeqCst);
             match &self.fate {
                 Fate::Waits(file) if waves == 2 => is_there(file).await,
                 Fate::Fails(file) if waves == 2 => {
@@ -87,6 +90,13 @@ impl StoreLayer for Watched {
                     is_there(file).await;
                     self.stop.send_replace(true);
                     return Err(StoreError::new(StoreErrorKind::Busy, "somebody writes").into());
+                }
+                Fate::After(calls) if waves == 2 && before < *calls => {
+                    let text = "the server restarts";
+                    return Err(StoreError::new(StoreErrorKind::Unavailable, text).into());
+                }
+                Fate::After(calls) if waves == 2 && before > *calls => {
+                    return Err(StoreError::new(StoreErrorKind::Full, "the disk is full").into());
                 }
                 Fate::Never => {
                     return Err(StoreError::new(StoreErrorKind::Full, "the disk is full").into());
@@ -104,6 +114,15 @@ async fn run(
     memory: &Arc<MemoryStore>,
     fate: Fate,
 ) -> (Result<RunOutcome, RunError>, [usize; 2]) {
+    run_telling(workspace, memory, fate, &mut Quiet).await
+}
+
+async fn run_telling(
+    workspace: &Workspace,
+    memory: &Arc<MemoryStore>,
+    fate: Fate,
+    observer: &mut dyn Observer,
+) -> (Result<RunOutcome, RunError>, [usize; 2]) {
     let (stop, stopped) = watch::channel(false);
     let watched = Watched { inner: memory.clone(), fate, stop, appends: Default::default() };
     let watched = Arc::new(Layered(watched));
@@ -111,7 +130,7 @@ async fn run(
     let store = Store::new(events, Arc::new(MemoryRegistry::default()));
     let environment = Environment::default().with_jitter(AtOnce);
     let options = RunOptions { environment, timer: Jumping::new(), ..one_by_one() };
-    let ran = workspace.run_within(&store, options, stopped, &mut Quiet).await;
+    let ran = workspace.run_within(&store, options, stopped, observer).await;
     let appends = watched.0.appends.each_ref().map(|count| count.load(Ordering::SeqCst));
     (ran, appends)
 }
@@ -184,6 +203,28 @@ async fn nobody_is_called_where_the_first_wave_cannot_be_recorded() {
         assert!(error.is_of_store(), "{error}");
         assert!(!workspace.path().join("first").exists());
     }
+}
+
+/// Counts the attempts that begin.
+struct Begun(usize);
+
+impl Observer for Begun {
+    fn attempt_begins(&mut self, _: PostingId, _: Option<Duration>) {
+        self.0 += 1;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_called_for_a_wave_that_cannot_be_recorded_after_the_store_was_away() {
+    let workspace = Workspace::with_chain(1, 3);
+    let memory = Arc::new(MemoryStore::new());
+    let mut begun = Begun(0);
+    // more often than any command is tried before it is given up
+    let (ran, _) = run_telling(&workspace, &memory, Fate::After(40), &mut begun).await;
+    let error = ran.unwrap_err();
+    assert!(error.is_of_store(), "{error}");
+    // one of the second wave: it was begun while that was recorded, before the store was away
+    assert_eq!(begun.0, 2);
 }
 
 #[tokio::test]
