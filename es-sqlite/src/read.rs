@@ -9,6 +9,7 @@ use es_core::execution::{IdempotencyKey, StreamVersion};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Doing;
+use crate::reader::in_transaction;
 use crate::row::{EventRow, time_text};
 use crate::sql;
 
@@ -58,24 +59,27 @@ pub(crate) fn read_stream(
         None => read.to,
     };
     let is_to_the_end = goes_to_the_end(read);
-    loop {
-        let (page, more) = stream_page(connection, read, to)?;
-        let last = page.last().map(|last| last.version);
-        let version = match (more, last) {
-            (Some(version), _) => version,
-            // of what is no number somebody has made 0
-            (None, Some(last)) if is_to_the_end && !last.is_empty() => last,
-            (None, None) if is_to_the_end && read.from <= StreamVersion::FIRST => {
-                StreamVersion::EMPTY
-            }
-            _ => stream_version(connection, &read.stream)?,
-        };
-        // the stream has come to the place meanwhile, so that the two answers are of two moments
-        if is_to_the_end && last.is_none() && version >= read.from.max(StreamVersion::FIRST) {
-            continue;
+    let (page, more) = stream_page(connection, read, to)?;
+    let last = page.last().map(|last| last.version);
+    let version = match (more, last) {
+        (Some(version), _) => version,
+        // of what is no number somebody has made 0
+        (None, Some(last)) if is_to_the_end && !last.is_empty() => last,
+        (None, None) if is_to_the_end && read.from <= StreamVersion::FIRST => StreamVersion::EMPTY,
+        _ => stream_version(connection, &read.stream)?,
+    };
+    if is_to_the_end && last.is_none() && version >= read.from.max(StreamVersion::FIRST) {
+        if connection.is_autocommit() {
+            // the stream has come to the place meanwhile, so that the two answers are of two moments
+            return in_transaction(connection, |connection| read_stream(connection, read));
         }
-        return Ok(StreamPage::new(page.into_events(), version, more.is_some()));
+        let text = format!(
+            "{} is at version {version}, and has no event from version {} on; the file is damaged",
+            read.stream, read.from
+        );
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
+    Ok(StreamPage::new(page.into_events(), version, more.is_some()))
 }
 
 /// The events of a page, and the version of the stream if there are more.
@@ -255,4 +259,33 @@ fn each_event(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_whose_events_are_not_found_where_they_are_is_damaged() {
+        let connection = Connection::open_in_memory().unwrap();
+        // a number that is compared as text: 10 comes before 2
+        let damage = "CREATE TABLE execution_events (
+                event_id, aggregate_type, aggregate_id, aggregate_version, position,
+                event_type, created_at, metadata, event_data
+            );
+            INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version)
+            VALUES ('order', '1', 10);
+            PRAGMA writable_schema = ON;
+            UPDATE sqlite_schema
+            SET sql = replace(sql, 'aggregate_version', 'aggregate_version TEXT');
+            PRAGMA writable_schema = RESET;";
+        connection.execute_batch(damage).unwrap();
+        let stream = StreamId::new("order", "1").unwrap();
+        assert_eq!(stream_version(&connection, &stream).unwrap(), StreamVersion::new(10));
+        let read = ReadStream::new(stream).from_version(StreamVersion::new(2));
+        let error = read_stream(&connection, &read).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(error.to_string().contains("order"), "{error}");
+        assert!(connection.is_autocommit());
+    }
 }

@@ -10,7 +10,7 @@ use es_core::backend::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Error};
 
 use crate::append::run;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, write_back};
 use crate::config::Synchronous;
 use crate::error::{Doing, Said, commit_error, has_met_damage, poisoned, store_error};
 use crate::history::{History, Newest, newest};
@@ -191,6 +191,8 @@ impl Writer {
             (Flush::Later, Synchronous::Full) => Synchronous::Normal,
             (_, configured) => configured,
         };
+        // the application may have put another in its place: `PRAGMA wal_autocheckpoint` does
+        application.wal_hook(Some(write_back));
         if self.flushes.get() == Some(wanted) {
             return Ok(());
         }

@@ -72,7 +72,8 @@ pub struct RunAccount {
     /// What most other attempts failed of for good, whatever a rule made of that: their postings may
     /// have completed.
     pub other_errors: Vec<FrequentError>,
-    /// Each of these attempts, by the ids of their postings.
+    /// The last of these attempts of each posting at each conversation, unless one there succeeded after it;
+    /// by the ids of their postings.
     #[serde(skip)]
     pub other_failures: Vec<FailedPosting>,
     /// What most of the attempts failed of that are repeated.

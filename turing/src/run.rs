@@ -10,7 +10,8 @@
 //! ```
 //!
 //! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
-//! and before any of their results.
+//! and before any of their results. The first wave of a process, and the first after the store was
+//! away, is recorded before its attempts: nobody is called again and again where nothing can be written.
 //!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!
@@ -44,7 +45,6 @@ mod wait;
 mod wave;
 mod wave_record;
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -159,6 +159,8 @@ struct Run<'a> {
     lost: Option<RunError>,
     /// How many losses of the lock are told.
     losses: usize,
+    /// How often the store had been away when a wave was recorded before its attempts.
+    proven_at: Option<usize>,
     notices: Notices,
     observer: &'a mut dyn Observer,
 }
@@ -276,6 +278,7 @@ pub async fn run(
         stop,
         lost: None,
         losses: 0,
+        proven_at: None,
         notices,
         observer,
     };
@@ -319,7 +322,10 @@ impl Run<'_> {
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
             unless_stopped(self.end_interrupted_waves().await)?;
         }
-        let executed = unless_stopped(self.execute_all().await);
+        let executed = self.execute_all().await;
+        // a wave whose end is not recorded is ended by who goes on
+        let are_waves_over = executed.is_ok();
+        let executed = unless_stopped(executed);
         // what was attempted is recorded before it stops, whatever stops it
         while self.apart.len() > 0 {
             let waited = self.wait_for_one_apart().await;
@@ -334,7 +340,7 @@ impl Run<'_> {
             Err(RunError::NotBegun) => {}
             open => self.report.open_breakers = open?,
         }
-        let is_complete = self.report.open == 0 && self.may_complete().await?;
+        let is_complete = are_waves_over && self.report.open == 0 && self.may_complete().await?;
         self.lost.take().map_or(Ok(is_complete), Err)
     }
 
@@ -346,25 +352,6 @@ impl Run<'_> {
     /// Does some work that does not need the run itself, and tells meanwhile what tasks have to tell.
     async fn telling<T>(&mut self, work: impl Future<Output = T>) -> T {
         self.notices.telling(self.observer, work).await
-    }
-
-    /// Looks at the circuit breakers of the actors that the workflow calls.
-    async fn load_breakers(&mut self) -> Result<(), RunError> {
-        let shared = self.shared.clone();
-        let conversations = shared.definition.workflow.conversations.iter();
-        for actor in conversations.map(|one| one.actor).collect::<BTreeSet<_>>() {
-            self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
-        }
-        for breaker in self.open_breakers().await? {
-            self.observer.breaker_open(&breaker);
-        }
-        Ok(())
-    }
-
-    fn tell_unreadable_breakers(&mut self) {
-        for (actor, reason) in self.shared.breakers.unreadable() {
-            self.goes_without(format!("the circuit breaker of actor {actor}"), reason);
-        }
     }
 
     /// Tells once that the run goes on without something.

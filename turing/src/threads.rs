@@ -4,7 +4,7 @@ use std::panic::{catch_unwind, set_hook, take_hook};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{env, fs, io, thread};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,7 +26,7 @@ pub(crate) fn with_room(work: impl FnOnce() -> ExitCode + Send + 'static) -> io:
 /// A runtime with all that the program needs. One that gets a part of its threads would keep tasks for
 /// those that never come, so they are tried before.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let workers = workers(env::var(WORKERS).ok().as_deref());
     can_start(workers + BLOCKING)?;
     let build = || Builder::new_multi_thread().worker_threads(workers).enable_all().build();
     let hook = take_hook();
@@ -34,6 +34,18 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
     let built = catch_unwind(build);
     set_hook(hook);
     built.unwrap_or_else(|_| Err(lacking("no thread can be started")))
+}
+
+/// How many threads the runtime may have: tokio's own variable, which a count of one's own overrides.
+const WORKERS: &str = "TOKIO_WORKER_THREADS";
+
+/// As many as the variable says, or as there are processors.
+fn workers(asked: Option<&str>) -> usize {
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    asked
+        .and_then(|asked| asked.parse::<usize>().ok())
+        .filter(|asked| *asked > 0)
+        .unwrap_or_else(processors)
 }
 
 /// The threads that every command has beside the workers of the runtime, for calls that block.
@@ -70,6 +82,27 @@ fn running() -> usize {
 fn lacking(why: &str) -> io::Error {
     io::Error::other(format!(
         "{why}: the user, or the container, may have as many processes and threads as it is allowed \
-         (`ulimit -u`), or memory is short (`ulimit -v`); raise the limit, or end others, and try again"
+         (`ulimit -u`), or memory is short (`ulimit -v`); raise the limit, end \
+         others, or ask for fewer threads ({WORKERS}), and try again"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_says_how_many_threads_there_are() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let more = (processors + 1).to_string();
+        for (asked, count) in [
+            (Some("1"), 1),
+            (Some(&*more), processors + 1),
+            (Some("0"), processors),
+            (Some("many"), processors),
+            (None, processors),
+        ] {
+            assert_eq!(workers(asked), count, "{asked:?}");
+        }
+    }
 }

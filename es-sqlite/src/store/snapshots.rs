@@ -42,7 +42,9 @@ impl SnapshotStore for SqliteStore {
     async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
         let stream = stream.clone();
         let prune = move |connection: &Connection| snapshot::prune(connection, &stream, keep);
-        self.writes()?.write_alone(Flush::Later, prune).await
+        // to keep none is to delete
+        let flush = if keep == 0 { Flush::Now } else { Flush::Later };
+        self.writes()?.write_alone(flush, prune).await
     }
 
     async fn list_snapshots(

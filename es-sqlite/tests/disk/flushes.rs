@@ -63,7 +63,7 @@ pub(crate) async fn counted(test: &str) {
     let state = Payload::of(&1).unwrap();
     let kept =
         Snapshot::new(stream.clone(), version, recorded.event_id, "s", state, Timestamp::EPOCH);
-    store.save_snapshot(kept).await.unwrap();
+    store.save_snapshot(kept.clone()).await.unwrap();
     store.prune_snapshots(&stream, 1).await.unwrap();
     assert_eq!(flushes(), 0, "a commit of a model, a renewal, a report, a kept state");
     append(&store, 1, 2, 10).await.unwrap();
@@ -75,6 +75,9 @@ pub(crate) async fn counted(test: &str) {
     assert_eq!(flushes(), 1, "somebody goes without it");
     store.delete_snapshots(&stream).await.unwrap();
     assert_eq!(flushes(), 1, "somebody wants no states");
+    store.save_snapshot(kept).await.unwrap();
+    store.prune_snapshots(&stream, 0).await.unwrap();
+    assert_eq!(flushes(), 1, "somebody keeps none of the states");
     store.release(&lease).await.unwrap();
     assert_eq!(flushes(), 0, "a lease that is given back");
 
@@ -101,6 +104,13 @@ pub(crate) async fn one_that_fails_stops_the_store(test: &str) {
         return in_a_process_that_is_watched(test);
     };
     let lease = store.acquire(&claim(Slot::Active)).await.unwrap();
+    // which puts a hook of SQLite's own in the place of the store's
+    let replaced = store.write(|tx| {
+        let connection = tx.connection();
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", 1_000, |_| Ok(()))?;
+        Ok::<_, TransactionError>(())
+    });
+    replaced.await.unwrap();
     disk.let_fail("s 1 1 5");
     let mut stopped = None;
     // the log is written back when it has 4 MB

@@ -55,8 +55,9 @@ pub(super) async fn execute(
     let measured = Box::pin(measure(&mut ground, &plan, &mut heard, &next)).await;
     // however it ended
     let removed = ground.remove().await;
-    let measured = measured?;
+    // what is left is told first: all other failures say that nothing is
     removed?;
+    let measured = measured?;
     match common.json {
         true => output.json(&measured),
         false => print(&measured, output),

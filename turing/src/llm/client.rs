@@ -18,6 +18,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector, HttpInfo};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
 use super::endpoint::{Address, EndpointError};
 use super::failure::CallError;
@@ -42,6 +43,9 @@ pub struct LlmClient {
     secure: OnceLock<Pool<HttpsConnector<HttpConnector>>>,
 }
 
+/// A request that meets the end of an idle connection is lost within so long. One that is lost later may
+/// have been worked on, and be paid for.
+const MEETING: Duration = Duration::from_secs(1);
 /// Of so many connections it is kept in mind that they have answered.
 const ANSWERED: usize = 1024;
 
@@ -51,8 +55,8 @@ struct Pool<C> {
     kept: Client<C, Full<Bytes>>,
     /// Opens a connection for each request.
     fresh: Client<C, Full<Bytes>>,
-    /// The kept connections that have answered, by their addresses on this side.
-    answered: Mutex<HashSet<SocketAddr>>,
+    /// The kept connections that have answered, by their addresses on this side and on the other.
+    answered: Mutex<HashSet<[SocketAddr; 2]>>,
 }
 
 impl LlmClient {
@@ -116,23 +120,25 @@ impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
     }
 
     /// Sends a request; once more on a connection of its own if it met one that the endpoint had
-    /// closed after an answer, or closed then, without a word.
+    /// closed after an answer, or closed just then, without a word.
     async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        let again = request.clone();
+        let (again, sent) = (request.clone(), Instant::now());
         match self.kept.request(request).await {
             Ok(response) => {
                 self.remember(&response);
                 Ok(response)
             }
-            Err(error) if self.was_reused(&error) => self.fresh.request(again).await,
+            Err(error) if self.was_reused(&error) && sent.elapsed() < MEETING => {
+                self.fresh.request(again).await
+            }
             Err(error) => Err(error),
         }
     }
 
-    fn answered(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
+    fn answered(&self) -> MutexGuard<'_, HashSet<[SocketAddr; 2]>> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -142,7 +148,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
         if answered.len() >= ANSWERED {
             answered.clear();
         }
-        answered.insert(connection.local_addr());
+        answered.insert(ends(connection));
     }
 
     /// True if the request was lost, before an answer began, on a connection that had answered
@@ -157,8 +163,12 @@ impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
         let mut extras = Extensions::new();
         connected.get_extras(&mut extras);
         let connection = extras.get::<HttpInfo>();
-        connection.is_some_and(|connection| self.answered().remove(&connection.local_addr()))
+        connection.is_some_and(|connection| self.answered().remove(&ends(connection)))
     }
+}
+
+fn ends(connection: &HttpInfo) -> [SocketAddr; 2] {
+    [connection.local_addr(), connection.remote_addr()]
 }
 
 fn connector() -> HttpConnector {

@@ -89,9 +89,7 @@ impl FileLock {
                 *self = again;
                 Ok(Some(loss))
             }
-            Err(LockError::Held { process, .. })
-                if self.file.is_some() && process == std::process::id().to_string() =>
-            {
+            Err(LockError::Held { .. }) if self.file.is_some() && is_own(&self.path) => {
                 self.replace_own()?;
                 Ok(None)
             }
@@ -231,6 +229,16 @@ fn process_in(path: &Path) -> String {
     let place = lines.nth(1).and_then(Place::in_line).zip(Place::here());
     let place = place.map_or_else(String::new, |(there, here)| there.seen_from(&here));
     format!("{process}{place}")
+}
+
+/// True if the file names a process with the number of this one, in the same PID namespace as far as
+/// that is known. The name of the host may have changed since it was written.
+fn is_own(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines();
+    let is_same = lines.next().map(str::trim) == Some(&*std::process::id().to_string());
+    let place = lines.nth(1).and_then(Place::in_line).zip(Place::here());
+    is_same && place.is_none_or(|(there, here)| there.namespace == here.namespace)
 }
 
 /// Where the number of a process means something.

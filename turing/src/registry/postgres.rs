@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,8 @@ use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use turing_domain::PostingId;
 
 use super::{FIRST_ASSIGNED, Known, PostingRegistry, Tables, register, stored};
@@ -27,6 +29,9 @@ const ANSWERING: Duration = Duration::from_secs(60);
 /// How long a connection is asked for before it is told why there is none.
 const CONNECTING: Duration = Duration::from_secs(10);
 
+/// For how long all are told the same reason: each look for it takes one more connection.
+const REFUSED: Duration = Duration::from_secs(5);
+
 /// How long it has to hear that a connection is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -34,7 +39,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct PostgresRegistry {
     pool: PgPool,
-    statements: std::sync::Arc<Statements>,
+    statements: Arc<Statements>,
+    /// Why there was no connection, and when that was asked last.
+    refused: Arc<Mutex<Option<(Instant, StoreError)>>>,
     /// How its transactions begin: whatever the server is set to, a race is waited for, and not for ever.
     begin: SqlStr,
     place: String,
@@ -109,7 +116,8 @@ impl PostgresRegistry {
             .acquire_timeout(CONNECTING)
             .connect_lazy_with(config.connect_options());
         let statements = Statements::new(config.names()).into();
-        Self { pool, statements, begin: config.begin_pinned(), place: config.place() }
+        let (begin, place) = (config.begin_pinned(), config.place());
+        Self { pool, statements, refused: Arc::default(), begin, place }
     }
 
     /// Closes its connections; a server that does not answer is left alone soon.
@@ -126,22 +134,30 @@ impl PostgresRegistry {
     ) -> Result<T, StoreError> {
         let done = timeout(ANSWERING, work).await;
         let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())));
-        let error = match done {
-            Ok(answer) => return Ok(answer),
-            Err(sqlx::Error::PoolTimedOut) => self.refusal().await,
-            Err(error) => error,
-        };
-        Err(store_error(what, &self.place, error))
+        match done {
+            Ok(answer) => Ok(answer),
+            Err(sqlx::Error::PoolTimedOut) => Err(self.refusal().await),
+            Err(error) => Err(store_error(what, &self.place, error)),
+        }
     }
 
     /// Why there was no connection: a pool asks for one until its time is up, and does not say what it
-    /// was told.
-    async fn refusal(&self) -> sqlx::Error {
+    /// was told. One asks for all who wait.
+    async fn refusal(&self) -> StoreError {
+        let mut refused = self.refused.lock().await;
+        if let Some((asked, error)) = &*refused
+            && asked.elapsed() < REFUSED
+        {
+            return error.clone();
+        }
         let options = self.pool.connect_options();
-        match timeout(CONNECTING, options.connect()).await {
+        let error = match timeout(CONNECTING, options.connect()).await {
             Ok(Err(error)) => error,
             Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
-        }
+        };
+        let error = store_error("asking for a connection", &self.place, error);
+        *refused = Some((Instant::now(), error.clone()));
+        error
     }
 
     /// What the row of a posting holds, if there is one. One message is the whole transaction: its
@@ -324,6 +340,10 @@ mod tests {
         let error = registry.data(PostingId(1)).await.unwrap_err();
         assert_eq!(error.kind(), es_core::execution::StoreErrorKind::Unavailable);
         assert!(error.to_string().contains("raise the role's CONNECTION LIMIT"), "{error}");
+        // whoever else waited is told the same, without one more connection for each
+        let raise = format!("ALTER ROLE \"{role}\" CONNECTION LIMIT 5");
+        sqlx::raw_sql(AssertSqlSafe(raise)).execute(&mut owner).await.unwrap();
+        assert_eq!(registry.refusal().await.to_string(), error.to_string());
         registry.close().await;
         let drop = format!("DROP ROLE \"{role}\"");
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut owner).await.unwrap();

@@ -241,6 +241,25 @@ impl Shared {
 }
 
 impl Run<'_> {
+    /// Looks at the circuit breakers of the actors that the workflow calls.
+    pub(super) async fn load_breakers(&mut self) -> Result<(), RunError> {
+        let shared = self.shared.clone();
+        let conversations = shared.definition.workflow.conversations.iter();
+        for actor in conversations.map(|one| one.actor).collect::<BTreeSet<_>>() {
+            self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
+        }
+        for breaker in self.open_breakers().await? {
+            self.observer.breaker_open(&breaker);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_unreadable_breakers(&mut self) {
+        for (actor, reason) in self.shared.breakers.unreadable() {
+            self.goes_without(format!("the circuit breaker of actor {actor}"), reason);
+        }
+    }
+
     /// The breakers of the workflow's actors that are open.
     pub(super) async fn open_breakers(&mut self) -> Result<Vec<OpenBreaker>, RunError> {
         let shared = self.shared.clone();

@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use es_core::environment::Runtime;
@@ -32,6 +32,18 @@ pub(super) struct Patience {
     notifier: Notifier,
     /// Whether it is told that the store is away, since it was not last.
     is_told: AtomicBool,
+    absences: AtomicUsize,
+    /// How many ask again and again now.
+    asking: AtomicUsize,
+}
+
+/// One of those who ask again and again, as long as somebody waits for the answer.
+struct Asking<'a>(&'a Patience);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Patience {
@@ -40,12 +52,29 @@ impl Patience {
         timer: Arc<dyn Runtime>,
         notifier: Notifier,
     ) -> Self {
-        Self { stop, timer, notifier, is_told: AtomicBool::new(false) }
+        Self {
+            stop,
+            timer,
+            notifier,
+            is_told: AtomicBool::new(false),
+            absences: AtomicUsize::new(0),
+            asking: AtomicUsize::new(0),
+        }
     }
 
     /// True once it is asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// True while the store is known to be away.
+    pub(super) fn is_away(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    /// How often the store was away.
+    pub(super) fn absences(&self) -> usize {
+        self.absences.load(Ordering::Relaxed)
     }
 
     /// Tells that so many postings, of so many, have come through this.
@@ -101,7 +130,7 @@ impl Patience {
                 () = self.stopped() => Err(RunError::NotBegun),
                 done = Box::pin(self.ask_again(ask, error)) => done,
             },
-            first => first,
+            first => self.answered_at_once(first),
         }
     }
 
@@ -113,7 +142,23 @@ impl Patience {
     {
         match Box::pin(ask()).await {
             Err(error) if error.passes() => Box::pin(self.ask_again(ask, error)).await,
-            first => first,
+            first => self.answered_at_once(first),
+        }
+    }
+
+    /// Tells that the store is back if nobody else will: whoever told that it is away may have been
+    /// dropped before it had an answer.
+    fn answered_at_once<T>(&self, answer: Result<T, RunError>) -> Result<T, RunError> {
+        if answer.is_ok() && self.asking.load(Ordering::Relaxed) == 0 {
+            self.tell_back();
+        }
+        answer
+    }
+
+    fn tell_back(&self) {
+        if self.is_told.swap(false, Ordering::Relaxed) {
+            // it fails if the run is over
+            let _ = self.notifier.send(Notice::StoreBack);
         }
     }
 
@@ -121,7 +166,10 @@ impl Patience {
     where
         F: Future<Output = Result<T, RunError>>,
     {
+        self.asking.fetch_add(1, Ordering::Relaxed);
+        let _asking = Asking(self);
         if !self.is_told.swap(true, Ordering::Relaxed) {
+            self.absences.fetch_add(1, Ordering::Relaxed);
             // it fails if the run is over
             let _ = self.notifier.send(Notice::StoreAway(error.told()));
         }
@@ -135,9 +183,7 @@ impl Patience {
                 Err(_) => break,
                 Ok(Err(again)) if again.passes() => error = again,
                 Ok(done) => {
-                    if self.is_told.swap(false, Ordering::Relaxed) {
-                        let _ = self.notifier.send(Notice::StoreBack);
-                    }
+                    self.tell_back();
                     return done;
                 }
             }
@@ -221,6 +267,34 @@ mod tests {
                 assert_eq!(scene.notices.take(), Some(Notice::StoreBack));
                 assert_eq!(scene.notices.take(), None);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_no_longer_waited_for_leaves_no_store_away() {
+        let mut scene = Scene::new();
+        let away = || RunError::Store(failure(StoreErrorKind::Unavailable));
+        for of_result in [false, true] {
+            scene.asked.store(0, Ordering::Relaxed);
+            let dropped = scene.patience.persist(|| scene.fail_and_swallow());
+            let told = async {
+                while scene.asked.load(Ordering::Relaxed) < 2 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                answer = dropped => panic!("{answer:?}"),
+                () = told => {}
+            }
+            assert_eq!(scene.notices.take(), Some(Notice::StoreAway("Unavailable".to_owned())));
+            scene.asked.store(0, Ordering::Relaxed);
+            let ask = || scene.fail(0, away());
+            match of_result {
+                false => scene.patience.persist(ask).await.unwrap(),
+                true => scene.patience.insist(ask).await.unwrap(),
+            };
+            assert_eq!(scene.notices.take(), Some(Notice::StoreBack));
+            assert_eq!(scene.notices.take(), None);
         }
     }
 

@@ -7,7 +7,6 @@ use es_core::event::{EventId, Metadata};
 use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
-use tokio::task::JoinError;
 use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
@@ -48,7 +47,7 @@ pub(super) async fn take_step(
     shared: Arc<Shared>,
     task: Task,
     wave: Arc<WaveRecord>,
-) -> Result<Recording, JoinError> {
+) -> Result<Recording, RunError> {
     let Task { posting, attempt, .. } = task;
     let made = make(&shared, task).await;
     let seen = shared.clocks.moment();
@@ -56,6 +55,11 @@ pub(super) async fn take_step(
     let begun = match has_result {
         true => wave.record_for_result(&shared).await,
         false => Ok(()),
+    };
+    let begun = match begun {
+        Ok(()) | Err(RunError::NotBegun) => begun,
+        // without its wave nothing can be recorded, which is no fault of this posting
+        Err(error) => return Err(error),
     };
     let recorder = shared.clone();
     let recorded = async move {
@@ -68,7 +72,7 @@ pub(super) async fn take_step(
         };
         Ok(Done::Moved(attempt.conversation_id, moved, seen))
     };
-    shared.recording(posting, recorded).await
+    Ok(shared.recording(posting, recorded).await?)
 }
 
 /// An attempt that is to be recorded.

@@ -33,7 +33,7 @@ enum Next {
     /// Its beginning is recorded, or not.
     Begun(Result<Result<(), RunError>, JoinError>),
     /// An attempt has ended, if one was in progress.
-    Attempted(Option<Result<Result<Recording, JoinError>, JoinError>>),
+    Attempted(Option<Result<Result<Recording, RunError>, JoinError>>),
 }
 
 /// Why the beginning of a wave cannot be recorded, if not because the run is asked to stop: whoever has
@@ -129,11 +129,13 @@ impl Run<'_> {
             // the agenda holds only conversations of the definition
             return Ok(over);
         };
-        let size = wave.tasks.len();
-        self.observer.wave_begins(conversation, size);
+        self.observer.wave_begins(conversation, wave.tasks.len());
         let began = shared.clocks.timer.now();
-        let record = Arc::new(WaveRecord::new(over, conversation.id, size));
-        let count = self.attempt_all(wave, &record).await?;
+        let record = Arc::new(WaveRecord::new(over, conversation.id, wave.tasks.len()));
+        let count = match self.attempt_all(wave, &record).await {
+            Ok(count) => count,
+            Err(error) => return Err(self.left_over(&record, error).await),
+        };
         if self.lost.is_some() {
             // who runs the workflow now has ended the wave, or does
             return Ok(None);
@@ -202,7 +204,7 @@ impl Run<'_> {
     }
 
     /// Records that a wave is over, if one is; unless another process runs the workflow now.
-    async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
+    pub(super) async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
         let Some(over) = over.filter(|_| self.lost.is_none()) else { return Ok(()) };
         let shared = self.shared.clone();
         self.telling(shared.patience.persist(|| shared.end_wave(&over))).await
@@ -222,24 +224,29 @@ impl Run<'_> {
         }
     }
 
-    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded.
-    /// If that fails, those that were begun are given up: nothing can be recorded of them.
+    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded, or
+    /// behind that. If it fails, those that were begun are given up: nothing can be recorded of them.
     async fn attempt_all(
         &mut self,
         wave: Wave,
         record: &Arc<WaveRecord>,
     ) -> Result<WaveCount, RunError> {
-        let mut tasks = wave.tasks.into_iter();
+        let (mut tasks, mut count) = (wave.tasks.into_iter(), WaveCount::default());
         let (mut attempts, mut beginning) = (JoinSet::new(), JoinSet::new());
         let (shared, begun) = (self.shared.clone(), record.clone());
+        let absences = shared.patience.absences();
+        if self.proven_at != Some(absences) {
+            // nobody is called before it is known that something can be recorded
+            self.telling(record.record(&shared)).await?;
+            self.proven_at = Some(absences);
+        }
         beginning.spawn(async move { begun.record(&shared).await });
-        let mut count = WaveCount::default();
         let workflow = &self.shared.definition.workflow;
         let conversation = workflow.conversation(wave.conversation);
         let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
         loop {
-            while attempts.len() < self.shared.side_by_side(wave.conversation)
-                && self.goes_on()
+            while self.goes_on()
+                && attempts.len() < self.shared.side_by_side(wave.conversation)
                 && tasks.len() > 0
                 && self.claims_call(wave.conversation, record).await?
                 && let Some(task) = tasks.next()
@@ -250,6 +257,7 @@ impl Run<'_> {
             }
             let next = async {
                 tokio::select! {
+                    biased;
                     Some(begun) = beginning.join_next() => Next::Begun(begun),
                     attempted = attempts.join_next() => Next::Attempted(attempted),
                 }
@@ -292,7 +300,7 @@ impl Run<'_> {
 
     async fn taken(
         &mut self,
-        attempted: Result<Result<Recording, JoinError>, JoinError>,
+        attempted: Result<Result<Recording, RunError>, JoinError>,
     ) -> Result<Option<AttemptResult>, RunError> {
         let recording = attempted??;
         let posting = recording.posting();
@@ -354,12 +362,18 @@ impl Shared {
     }
 
     /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
-    /// through.
+    /// through; none is for a wave that cannot be recorded, or not now.
     async fn claim_call(
         &self,
         conversation: ConversationId,
         record: &WaveRecord,
     ) -> Result<bool, RunError> {
+        if record.has_failed() {
+            return Ok(false);
+        }
+        if self.patience.is_away() {
+            record.record(self).await?;
+        }
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
         match self.gate(conversation, self.clocks.timer.now()) {
             Gate::Wide => return Ok(true),

@@ -5,12 +5,13 @@ use es_core::{CommandError, transact};
 use tokio::sync::Mutex;
 use turing_domain::{ConversationId, ConversationRejection, WaveCompletion};
 
-use super::{RunError, Shared, told};
+use super::{Run, RunError, Shared, told};
 
 /// The beginning of a wave, and the end of the one before it if that is not recorded yet.
 ///
-/// It is recorded while the first attempts of the wave are made, and before the first of their
-/// results: in the log these stand behind it, as if everybody had waited.
+/// It is recorded while the first attempts of the wave are made, unless it is the first of the process or
+/// since the store was away, and before the first of their results: in the log these stand behind it,
+/// as if everybody had waited.
 #[derive(Debug)]
 pub(super) struct WaveRecord {
     over: Option<WaveCompletion>,
@@ -48,12 +49,25 @@ impl WaveRecord {
         self.recorded(shared, true).await
     }
 
+    /// True if it is known that it cannot be recorded.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state.try_lock().as_deref(), Ok(State::Failed))
+    }
+
     /// When nobody records it any more: why there is no record of it, if the events of the
     /// conversation cannot be read.
     pub(super) async fn outcome(&self) -> Result<Option<String>, RunError> {
         match &*self.state.lock().await {
             State::Recorded(unreadable) => Ok(unreadable.clone()),
             State::Open | State::Failed => Err(RunError::NotBegun),
+        }
+    }
+
+    /// The wave before, if that it is over is not recorded with this one.
+    async fn left_over(&self) -> Option<&WaveCompletion> {
+        match *self.state.lock().await {
+            State::Recorded(_) => None,
+            State::Open | State::Failed => self.over.as_ref(),
         }
     }
 
@@ -79,6 +93,23 @@ impl WaveRecord {
             }
         }
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// Records at least that the wave before is over, with its own numbers, where the record of one
+    /// has not come about for this reason; answers why the run ends.
+    pub(super) async fn left_over(&mut self, record: &WaveRecord, error: RunError) -> RunError {
+        let Some(over) = record.left_over().await else { return error };
+        if matches!(error, RunError::NotBegun) {
+            return self.end_wave(Some(over.clone())).await.err().unwrap_or(error);
+        }
+        if self.lost.is_none() {
+            // the store was waited for; who goes on ends the wave if this fails, too
+            let shared = self.shared.clone();
+            let _ = self.telling(Box::pin(shared.end_wave(over))).await;
+        }
+        error
     }
 }
 

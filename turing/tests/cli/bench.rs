@@ -80,3 +80,20 @@ fn what_is_interrupted_or_cannot_begin_leaves_nothing_behind() {
     }
     nothing_is_left(&workspace);
 }
+
+#[test]
+fn what_cannot_be_removed_is_told_however_the_measuring_ended() {
+    let workspace = workspace();
+    let mut command = workspace.command(&["bench", "--postings", "1000000"]);
+    let mut bench = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut told = bench.told();
+    told.up_to("measuring 1000000 postings through 4 steps by nobody");
+    let entries = fs::read_dir(workspace.path()).unwrap().map(|entry| entry.unwrap());
+    let known = ["postings", "turing.db"];
+    let mut made = entries.filter(|entry| known.iter().all(|name| entry.file_name() != *name));
+    let folder = made.next().unwrap().path();
+    fs::rename(&folder, workspace.path().join("aside")).unwrap();
+    bench.signal(Signal::TERM);
+    told.up_to(&format!("{} cannot be removed", folder.file_name().unwrap().display()));
+    assert_ne!(bench.code(), Some(75));
+}

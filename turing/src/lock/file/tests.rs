@@ -110,11 +110,18 @@ fn a_file_that_is_deleted_or_replaced_is_locked_again() {
 
 #[test]
 fn a_file_whose_number_has_changed_stays_locked_by_who_locked_it() {
-    let (_folder, store, _) = scene();
+    let (_folder, store, path) = scene();
     let mut lock = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
     assert_eq!(lock.keep_elsewhere().unwrap(), None);
     FileLock::of(store.clone(), WorkflowId(1)).unwrap_err();
     assert_eq!(lock.keep().unwrap(), None);
+    // also on a host whose name was another one
+    let place = Place { host: "before".to_owned(), ..Place::here().unwrap() };
+    fs::write(&path, format!("{}\n{NOTICE}\n{}\n", std::process::id(), place.line())).unwrap();
+    assert_eq!(lock.keep_elsewhere().unwrap(), None);
+    let other = Place { namespace: "other".to_owned(), ..place };
+    fs::write(&path, format!("{}\n{NOTICE}\n{}\n", std::process::id(), other.line())).unwrap();
+    lock.keep_elsewhere().unwrap_err();
     drop(lock);
     FileLock::of(store, WorkflowId(1)).unwrap();
 }

@@ -49,6 +49,19 @@ async fn a_connection_that_is_closed_without_a_word_after_an_answer_costs_no_cal
 }
 
 #[tokio::test]
+async fn a_call_that_may_have_been_worked_on_is_not_sent_again() {
+    let Reply::Whole(text) = Reply::text(GENERATE, "fine") else { panic!("an answer is whole") };
+    let mut server = Server::start(Reply::OnceLate(text)).await;
+    let client = LlmClient::new();
+    completed(call_llm(&client, &server.call(GENERATE)).await);
+    assert_eq!(server.connection().await, 0);
+    let (failure_type, _) = failure(call_llm(&client, &server.call(GENERATE)).await);
+    assert_eq!(failure_type, FailureType::Connection);
+    assert_eq!(server.connection().await, 0);
+    assert_eq!(server.requests_left(), 0);
+}
+
+#[tokio::test]
 async fn a_call_that_is_lost_on_a_new_connection_is_not_sent_again() {
     for reply in [Reply::Part(Vec::new()), Reply::Reset] {
         let mut server = Server::start(reply).await;

@@ -36,6 +36,8 @@ pub(crate) enum Reply {
     Part(Vec<u8>),
     /// Writes these bytes, and closes the connection when it is asked once more.
     Once(Vec<u8>),
+    /// The same, but closes it two seconds later by tokio's clock, which jumps.
+    OnceLate(Vec<u8>),
     /// Resets the connection.
     Reset,
     /// Writes these bytes, then the same letter until the client is gone.
@@ -209,7 +211,13 @@ async fn serve(
         let _ = events.send(Event::Asked(request));
         match echo.as_ref().unwrap_or(reply) {
             Reply::Once(_) if answered > 0 => break,
-            Reply::Whole(bytes) | Reply::Once(bytes) => {
+            Reply::OnceLate(_) if answered > 0 => {
+                tokio::time::pause();
+                tokio::time::advance(Duration::from_secs(2)).await;
+                tokio::time::resume();
+                break;
+            }
+            Reply::Whole(bytes) | Reply::Once(bytes) | Reply::OnceLate(bytes) => {
                 answered += 1;
                 if stream.write_all(bytes).await.is_err() {
                     break;
