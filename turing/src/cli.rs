@@ -251,7 +251,7 @@ async fn execute(
         Command::Migrate(args) => migrate::execute(&args, output).await,
         Command::Validate(args) => validate::execute(&args, output).await,
         Command::Demo(args) => demo::execute(args, interrupts, output).await,
-        Command::Run(args) => run::execute(args, interrupts, output).await,
+        Command::Run(args) => Box::pin(run::execute(args, interrupts, output)).await,
         Command::Projection(args) => projection::execute(args, interrupts, output).await,
         Command::Runs(common) => {
             let store = Store::open(&common.store()?, Access::Read).await?;
