@@ -38,19 +38,25 @@ async fn generated(
     const BATCH: usize = 60;
     let Chance { rng, seed } = chance;
     let mut batch: Vec<Written> = Vec::new();
-    let (mut kind, mut id) = names::stream(rng);
-    let mut event_type = names::snake_case(rng, Limits::EVENT_TYPE_BYTES);
+    // whatever chance brings, these are told apart
+    let mut alike = if used.is_empty() { &names::ALIKE[..] } else { &[] }.iter();
+    let (mut kind, mut id) = ("alike".to_owned(), String::new());
+    let mut event_type = "alike".to_owned();
     while batch.len() < BATCH.min(limits.events) {
-        match rng.u8(..4) {
-            0 | 1 => id = names::like(rng, &id),
-            2 => (kind, id) = names::stream(rng),
-            _ => kind = names::snake_case(rng, Limits::AGGREGATE_TYPE_BYTES),
+        if let Some(next) = alike.next() {
+            id = (*next).to_owned();
+        } else {
+            match rng.u8(..4) {
+                0 | 1 => id = names::like(rng, &id),
+                2 => (kind, id) = names::stream(rng),
+                _ => kind = names::snake_case(rng, Limits::AGGREGATE_TYPE_BYTES),
+            }
+            event_type = match rng.u8(..4) {
+                0 => format!("{event_type}_"),
+                1 => event_type.replace('_', "a"),
+                _ => names::snake_case(rng, Limits::EVENT_TYPE_BYTES),
+            };
         }
-        event_type = match rng.u8(..4) {
-            0 => format!("{event_type}_"),
-            1 => event_type.replace('_', "a"),
-            _ => names::snake_case(rng, Limits::EVENT_TYPE_BYTES),
-        };
         let Ok(stream) = StreamId::new(&kind, &id) else { continue };
         if used.contains(&stream) {
             continue;

@@ -23,6 +23,13 @@ const NUMBERS: [&str; 20] = [
     "9223372036854775808", "NaN", "Infinity",
 ];
 
+/// What some store somewhere took for one: numbers, cases, blanks, forms of a letter, patterns.
+#[rustfmt::skip]
+pub(super) const ALIKE: [&str; 16] = [
+    "1", "01", "+1", "1.0", "0", "-0", "a", "A", "a ", " a", "é", "e\u{301}", "a%", "a_", "a\\",
+    "a\u{200b}",
+];
+
 /// A text of 1 to `most` bytes without control characters, but for a few that break that rule.
 pub(crate) fn text(rng: &mut Rng, most: usize) -> String {
     let mut text = String::new();
