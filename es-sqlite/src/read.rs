@@ -268,16 +268,17 @@ mod tests {
     #[test]
     fn a_stream_whose_events_are_not_found_where_they_are_is_damaged() {
         let connection = Connection::open_in_memory().unwrap();
-        // a number that is compared as text: 10 comes before 2
+        // the index is not in the order that it is said to have
         let damage = "CREATE TABLE execution_events (
                 event_id, aggregate_type, aggregate_id, aggregate_version, position,
                 event_type, created_at, metadata, event_data
             );
+            CREATE INDEX versions
+            ON execution_events (aggregate_type, aggregate_id, aggregate_version DESC);
             INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version)
-            VALUES ('order', '1', 10);
+            VALUES ('order', '1', 10), ('order', '1', 'x');
             PRAGMA writable_schema = ON;
-            UPDATE sqlite_schema
-            SET sql = replace(sql, 'aggregate_version', 'aggregate_version TEXT');
+            UPDATE sqlite_schema SET sql = replace(sql, ' DESC', '');
             PRAGMA writable_schema = RESET;";
         connection.execute_batch(damage).unwrap();
         let stream = StreamId::new("order", "1").unwrap();
