@@ -91,7 +91,13 @@ BEGIN
             'REVOKE ALL ON "{schema}".posting_state_rows FROM %s CASCADE',
             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
         )
-        FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+        FROM pg_catalog.pg_class c, LATERAL (
+            SELECT r.grantee FROM pg_catalog.aclexplode(c.relacl) r
+            UNION ALL
+            SELECT f.grantee
+            FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) f
+            WHERE t.attrelid = c.oid
+        ) a
         WHERE c.oid = state_table
             AND a.grantee <> c.relowner
         UNION ALL

@@ -4,7 +4,7 @@
 -- Arguments, as arrays of one length:
 --   posting_ids  the postings
 --   up_to        for each the last version to be folded, null for all; null altogether: all
---   anew         true: from the first event; false: from where posting_state_rows stands
+--   anew         true: from the first event; false: from where posting_state_projection stands
 -- Answers one row for each, numbered from 1 in their order. execution_sequence, outputs and ended_runs are
 -- what has to be added to those of the row from which it began; the first two are null if that is nothing.
 --
@@ -84,7 +84,7 @@ BEGIN
                 run_id, open, finished, conversation_runs, runs, iterations, ended_paths,
                 execution_sequence, outputs, output_of, output_at, completed, is_moved
             FROM (SELECT) one
-            LEFT JOIN "{schema}".posting_state_rows p ON NOT anew
+            LEFT JOIN "{schema}".posting_state_projection p ON NOT anew
                 AND p.posting_id = posting_states.posting_id;
         END IF;
 

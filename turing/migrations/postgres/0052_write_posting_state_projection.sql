@@ -55,3 +55,18 @@ REVOKE ALL ON FUNCTION "{schema}".write_posting_state_projection() FROM PUBLIC;
 CREATE TRIGGER write_posting_state_projection
     INSTEAD OF INSERT OR UPDATE OR DELETE ON "{schema}".posting_state_projection
     FOR EACH ROW EXECUTE FUNCTION "{schema}".write_posting_state_projection();
+
+DO $$
+DECLARE
+    owner TEXT;
+BEGIN
+    SELECT r.rolname INTO owner
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+    WHERE c.oid = '"{schema}".posting_state_rows'::regclass
+        AND r.rolname <> current_user;
+    IF FOUND THEN
+        EXECUTE pg_catalog.format('ALTER FUNCTION "{schema}".write_posting_state_projection() OWNER TO %I', owner);
+    END IF;
+END;
+$$;
