@@ -7,6 +7,11 @@
 DO $$
 DECLARE
     state_table CONSTANT OID := '"{schema}".posting_state_projection'::regclass;
+    -- what is made again below
+    ours CONSTANT OID[] := ARRAY[
+        '"{schema}".posting_state_json("{schema}".posting_state_projection)'::regprocedure,
+        '"{schema}".get_posting_state(INT)'::regprocedure
+    ]::oid[];
     stranger TEXT;
 BEGIN
     SELECT pg_catalog.string_agg(DISTINCT coalesce(
@@ -24,14 +29,7 @@ BEGIN
         )
         AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_class'::regclass)
     WHERE c.oid = state_table
-        AND NOT EXISTS (
-            SELECT
-            FROM pg_catalog.pg_proc p
-            WHERE d.classid = 'pg_proc'::regclass
-                AND p.oid = d.objid
-                AND p.pronamespace = c.relnamespace
-                AND p.proname IN ('posting_state_json', 'get_posting_state')
-        );
+        AND NOT (d.classid = 'pg_proc'::regclass AND d.objid = ANY (ours));
     IF stranger IS NOT NULL THEN
         RAISE EXCEPTION 'posting_state_projection becomes a view, and this reads the table: %', stranger
             USING ERRCODE = 'ES003',
@@ -40,12 +38,7 @@ BEGIN
     SELECT pg_catalog.string_agg(pg_catalog.pg_describe_object(d.classid, d.objid, 0), ', ') INTO stranger
     FROM pg_catalog.pg_depend d
     WHERE d.refclassid = 'pg_proc'::regclass
-        AND d.refobjid IN (
-            SELECT p.oid
-            FROM pg_catalog.pg_proc p
-            WHERE p.pronamespace = '"{schema}"'::regnamespace
-                AND p.proname IN ('posting_state_json', 'get_posting_state')
-        );
+        AND d.refobjid = ANY (ours);
     IF stranger IS NOT NULL THEN
         RAISE EXCEPTION 'posting_state_json and get_posting_state are made again, and this calls them: %', stranger
             USING ERRCODE = 'ES003',
@@ -58,7 +51,7 @@ BEGIN
     END IF;
 
     -- who may what, for the end of this step
-    PERFORM pg_catalog.set_config('turing.grants', coalesce(pg_catalog.string_agg(g.statement, E'\n'), ''), TRUE)
+    PERFORM pg_catalog.set_config('turing.grants', coalesce(pg_catalog.jsonb_agg(g.statement), '[]')::text, TRUE)
     FROM (
         SELECT pg_catalog.format(
             'GRANT %s ON "{schema}".posting_state_projection TO %s%s',
@@ -109,8 +102,7 @@ BEGIN
             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
         )
         FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
-        WHERE p.pronamespace = '"{schema}"'::regnamespace
-            AND p.proname IN ('posting_state_json', 'get_posting_state')
+        WHERE p.oid = ANY (ours)
             AND a.grantee <> p.proowner
     ) g (statement);
 END;
@@ -190,7 +182,9 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER FUNCTION "{schema}".get_posting_state(INT) OWNER TO %I', owner);
         EXECUTE pg_catalog.format('ALTER FUNCTION "{schema}".posting_state_json("{schema}".posting_state_projection) OWNER TO %I', owner);
     END IF;
-    FOREACH granted IN ARRAY pg_catalog.string_to_array(pg_catalog.current_setting('turing.grants'), E'\n') LOOP
+    FOR granted IN
+        SELECT pg_catalog.jsonb_array_elements_text(pg_catalog.current_setting('turing.grants')::jsonb)
+    LOOP
         EXECUTE granted;
     END LOOP;
 END;
