@@ -9,8 +9,9 @@ use crate::projected::Projected;
 use crate::read_models::insert;
 use crate::support::Workspace;
 
-/// Inserts events from one version to another: completions in no order, each with an output that cannot
-/// be compressed, and of many conversations; now and then the posting ends and enters the next run.
+/// Inserts events from one version to another: completions in no order, of many conversations, each with
+/// an output that cannot be compressed, short or long; now and then the posting ends and enters the next
+/// run.
 fn history(posting: i32, from: i32, to: i32, conversations: i32) -> String {
     format!(
         "INSERT INTO execution_events
@@ -28,7 +29,10 @@ fn history(posting: i32, from: i32, to: i32, conversations: i32) -> String {
                  )
                  WHEN 0 THEN '{{\"reason\": \"done\"}}'::jsonb
                  ELSE jsonb_build_object(
-                     'output', (SELECT string_agg(md5((v * 100 + i)::text), '') FROM generate_series(1, 8) i)
+                     'output', (
+                         SELECT string_agg(md5((v * 100 + i)::text), '')
+                         FROM generate_series(1, CASE v % 7 WHEN 0 THEN 60 ELSE 8 END) i
+                     )
                  )
              END,
              jsonb_build_object('conversation_id', v::bigint * 7919 % {conversations})
