@@ -51,10 +51,16 @@ pub(crate) fn canonical(text: &str, max_bytes: usize) -> Result<Cow<'_, str>, Co
 /// type writes them, and of two members of one name the last. A text in which that changes nothing
 /// is answered as it is.
 pub(crate) fn stored(text: &str) -> Cow<'_, str> {
-    if is_canonical(text) {
+    // a string is read as it is, however it is spelt
+    if text.starts_with('"') || is_canonical(text) {
         return Cow::Borrowed(text);
     }
     Writer::new(text, Form::Stored).written().unwrap_or(Cow::Borrowed(text))
+}
+
+/// True if every store reads a text as it is.
+pub(crate) fn is_stored(text: &str) -> bool {
+    matches!(stored(text), Cow::Borrowed(_))
 }
 
 /// A text that is the same for all texts of one JSON value.

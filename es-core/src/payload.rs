@@ -155,7 +155,7 @@ impl Payload {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.unreadable_because() {
             Some(reason) => Err(serde::de::Error::custom(reason)),
-            None => serde_json::from_str(readable(self.as_str())?),
+            None => decoded(self.as_str()),
         }
     }
 
@@ -236,6 +236,11 @@ impl Payload {
         };
         parts.unwrap_or(Parts::Whole)
     }
+}
+
+/// A stored document, read into a type.
+pub(crate) fn decoded<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(readable(text)?)
 }
 
 /// The text, unless serde_json would take what a string in it says for JSON. Whatever decodes a

@@ -138,9 +138,8 @@ pub fn metadata<T: DeserializeOwned>(
     stored: &StoredEvent<'_>,
     field: &'static str,
 ) -> Result<T, DecodeError> {
-    let value = stored.metadata.document(field);
-    let read = value.map_or_else(|| serde_json::from_str("null"), |value| value.decode());
-    read.map_err(|source| DecodeError::Metadata {
+    let read = stored.metadata.decode(field);
+    read.unwrap_or_else(|| serde_json::from_str("null")).map_err(|source| DecodeError::Metadata {
         event_type: stored.event_type.to_owned(),
         field,
         source,

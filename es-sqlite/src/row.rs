@@ -84,12 +84,11 @@ impl<'a> EventRow<'a> {
         must("event_type", self.text(column::EVENT_TYPE).is_some());
         let metadata = match self.value(column::METADATA) {
             ValueRef::Null => Some(Metadata::default()),
-            _ => self
-                .document(column::METADATA)
-                .and_then(|metadata| Metadata::parse(metadata.as_str()).ok()),
+            metadata => metadata.as_str().ok().and_then(|text| Metadata::from_stored(text).ok()),
         };
         must("metadata", metadata.is_some());
-        let payload = self.document(column::EVENT_DATA);
+        let payload = self.text(column::EVENT_DATA);
+        let payload = payload.and_then(|text| Payload::from_stored(text).ok());
         must("event_data", payload.is_some());
         let payload = match (odd, payload) {
             (None, Some(payload)) => payload,
@@ -124,10 +123,6 @@ impl<'a> EventRow<'a> {
 
     fn text(&self, index: usize) -> Option<&'a str> {
         self.value(index).as_str().ok()
-    }
-
-    fn document(&self, index: usize) -> Option<Payload> {
-        Payload::from_stored(self.text(index)?).ok()
     }
 
     /// What stands in a column, as text whatever it is.
