@@ -25,7 +25,9 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
 
             fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Name<'de>, E> {
-                Ok(Name(String::from_utf8_lossy(text)))
+                // at once, as nearly every name is whole
+                let name = std::str::from_utf8(text).map(Cow::Borrowed);
+                Ok(Name(name.unwrap_or_else(|_| String::from_utf8_lossy(text))))
             }
 
             fn visit_bytes<E>(self, text: &[u8]) -> Result<Name<'de>, E> {
