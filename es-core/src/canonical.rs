@@ -68,8 +68,7 @@ fn normal(text: &str) -> Cow<'_, str> {
     Writer::new(text, Form::Normal).written().unwrap_or(Cow::Borrowed(text))
 }
 
-/// True if a text is in the canonical form; those with an escape in a key, or with `\u`, are not looked
-/// at.
+/// True if a text is in the canonical form; one with an escape in a key, or with `\u`, is not looked at.
 pub(crate) fn is_canonical(text: &str) -> bool {
     let bytes = text.as_bytes();
     // the last key of the innermost object, if no array is within it, and of those around it
@@ -118,7 +117,7 @@ pub(crate) fn is_canonical(text: &str) -> bool {
     true
 }
 
-/// The length of the string that begins here, if its escapes are the shortest; none of one with `\u`.
+/// The length of the string that begins here, if its escapes are the shortest; not of one with `\u`.
 fn canonical_string(bytes: &[u8]) -> Option<usize> {
     let mut length = 0;
     loop {

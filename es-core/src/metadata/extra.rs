@@ -1,4 +1,4 @@
-//! The fields of metadata beside the standard ones: cheap to clone, each read where it stands, and taken
+//! The fields of metadata beside the standard ones: cheap to clone, read where they stand, and taken
 //! apart when somebody asks for all or changes one.
 
 use std::collections::BTreeMap;

@@ -100,7 +100,7 @@ struct Members<'a> {
     standard: [Option<(&'a str, &'a str)>; STANDARD.len()],
     /// Those that are not `null`.
     others: Vec<(&'a str, &'a str)>,
-    /// True if a name has an escape or stands twice, or there are so many that they are better sorted.
+    /// True if a name has an escape or stands twice, or if there are too many.
     is_odd: bool,
 }
 
