@@ -41,7 +41,7 @@ pub(super) trait OpenRows: Send + Sync {
     /// How many rows there are, those included that do not exist in the model.
     fn len(&self) -> usize;
 
-    /// How many bytes of the store they have.
+    /// How many bytes they have, as they were added or told last and as they are to be told.
     fn bytes(&self) -> usize;
 
     fn has(&self, key: &str) -> bool;
@@ -49,9 +49,8 @@ pub(super) trait OpenRows: Send + Sync {
     /// Adds a row as it is stored; `None` if there is none.
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), BoxError>;
 
-    /// Takes an event into a row that was added, judges the row, and answers how many bytes of the
-    /// store it had, or 0 if it was changed before. Never panics.
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError>;
+    /// Takes an event into a row that was added, and judges the row. Never panics.
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), BoxError>;
 
     /// What became of the rows since they were added or this was asked last.
     fn changes(&mut self) -> Vec<RowChange>;
@@ -131,21 +130,24 @@ impl<R: Row> OpenRows for TypedRows<R> {
         Ok(())
     }
 
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError> {
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), BoxError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
-        let bytes = if open.new.is_some() { 0 } else { size(open.stored.as_ref()) };
         let (new, row) = self.fold.applied(key, open.row.take(), event)?;
-        (open.row, open.new) = (row, Some(new));
-        Ok(bytes)
+        self.bytes += size(new.as_ref());
+        open.row = row;
+        let before = open.new.replace(new).flatten();
+        self.bytes -= size(before.as_ref());
+        Ok(())
     }
 
     fn changes(&mut self) -> Vec<RowChange> {
         let mut changes = Vec::new();
         for (key, open) in &mut self.rows {
             let Some(value) = open.new.take() else { continue };
-            if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
+            if value.as_ref().map(Payload::as_str) == open.stored.as_ref().map(Payload::as_str) {
+                self.bytes -= size(value.as_ref());
+            } else {
                 self.bytes -= size(open.stored.as_ref());
-                self.bytes += size(value.as_ref());
                 open.stored.clone_from(&value);
                 changes.push(RowChange { key: key.clone(), value });
             }
