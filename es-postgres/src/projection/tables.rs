@@ -18,6 +18,7 @@ use super::{Projections, row};
 use crate::connection::Bound;
 use crate::error::{caused, is_of_the_change, sql_state};
 
+mod grouped;
 mod look;
 mod make;
 mod script;
@@ -47,6 +48,9 @@ impl Projections {
         lease: &Lease,
         changes: &[TableChange],
     ) -> Result<(), SinkError> {
+        if changes.len() >= Self::MANY && self.may_group(connection, lease).await? {
+            return self.apply_grouped(connection, lease, changes).await;
+        }
         for change in changes {
             self.apply_one(connection, lease, change).await?;
         }
