@@ -56,7 +56,7 @@ impl ProjectionSink for MemoryStore {
         self.change(|projections| projections.commit(lease, batch, self.now()))
     }
 
-    async fn may_condense(&self, _: &Lease) -> Result<bool, SinkError> {
+    async fn may_condense(&self, _lease: &Lease) -> Result<bool, SinkError> {
         Ok(true)
     }
 

@@ -136,8 +136,8 @@ impl ProjectionSink for PostgresStore {
     }
 
     /// Rows are written by one statement, in one round trip once it is prepared; changes of tables in a
-    /// transaction with three more than there are changes. Of 16 changes and more those that write whole
-    /// rows are written by one statement for up to 4,000 rows of a table, where
+    /// transaction with three more than there are changes. Of 16 changes and more those that write rows
+    /// are carried out by one statement for up to 4,000 rows of a table, where
     /// [`may_condense`](ProjectionSink::may_condense) is true.
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let this = self.projections();

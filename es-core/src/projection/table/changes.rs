@@ -142,9 +142,9 @@ impl TableChange {
         (!bytes.is_empty()).then_some(bytes)
     }
 
-    /// For backends: true of an upsert of a whole row that fits its table.
-    pub fn is_whole_row(&self) -> bool {
-        let Self::Upsert { table, values, set: None } = self else { return false };
+    /// For backends: true of an upsert of values that fit the table.
+    pub fn is_fitting_row(&self) -> bool {
+        let Self::Upsert { table, values, .. } = self else { return false };
         values.len() == table.columns.len()
             && table
                 .columns
@@ -158,7 +158,8 @@ impl TableChange {
     pub(crate) fn is_replaceable(&self) -> bool {
         /// What fits into the entry of an index, whichever columns that has.
         const MOST_BYTES: usize = 1_024;
-        self.is_whole_row()
+        matches!(self, Self::Upsert { set: None, .. })
+            && self.is_fitting_row()
             && self.values().all(|value| !matches!(value, SqlValue::Json(_)))
             && self.values().map(SqlValue::bytes).sum::<usize>() <= MOST_BYTES
     }

@@ -11,12 +11,14 @@ use super::super::Projections;
 use super::super::commit::number;
 use super::look::LOOKING;
 use super::text::{Names, models};
-use super::value;
+use super::{check_parameters, value};
 use crate::connection::Bound;
 
 /// Rows of a table that are written together.
 struct Rows<'a> {
     table: &'static TableSchema,
+    /// How those that are there are changed instead; `None` if all of each is replaced.
+    set: Option<&'static str>,
     rows: Vec<&'a [SqlValue]>,
     keys: HashSet<Vec<u8>>,
     bytes: usize,
@@ -28,27 +30,34 @@ impl<'a> Rows<'a> {
     /// An array has a gigabyte at most.
     const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-    fn of(table: &'static TableSchema) -> Self {
-        Self { table, rows: Vec::new(), keys: HashSet::new(), bytes: 0 }
+    fn of(table: &'static TableSchema, set: Option<&'static str>) -> Self {
+        Self { table, set, rows: Vec::new(), keys: HashSet::new(), bytes: 0 }
     }
 
     /// False of a row that must come behind these: one statement writes none twice.
-    fn takes(&self, key: &[u8]) -> bool {
-        self.rows.len() < Self::MOST && self.bytes < Self::MOST_BYTES && !self.keys.contains(key)
+    fn takes(&self, row: &Upserted<'_>) -> bool {
+        let has_room = self.rows.len() < Self::MOST && self.bytes < Self::MOST_BYTES;
+        has_room && self.set == row.set && !self.keys.contains(&row.key)
     }
 
-    fn add(&mut self, key: Vec<u8>, row: &'a [SqlValue]) {
-        self.bytes += row.iter().map(value::size).sum::<usize>();
-        self.keys.insert(key);
-        self.rows.push(row);
+    fn add(&mut self, row: Upserted<'a>) {
+        self.bytes += row.values.iter().map(value::size).sum::<usize>();
+        self.keys.insert(row.key);
+        self.rows.push(row.values);
     }
 }
 
-/// The key and the values of a row that is written whole.
-fn whole_row(change: &TableChange) -> Option<(Vec<u8>, &[SqlValue])> {
+/// An upsert of which the values fit the columns.
+struct Upserted<'a> {
+    key: Vec<u8>,
+    values: &'a [SqlValue],
+    set: Option<&'static str>,
+}
+
+fn upserted(change: &TableChange) -> Option<Upserted<'_>> {
     match change {
-        TableChange::Upsert { values, .. } if change.is_whole_row() => {
-            Some((change.row_key()?, values))
+        TableChange::Upsert { values, set, .. } if change.is_fitting_row() => {
+            Some(Upserted { key: change.row_key()?, values, set: *set })
         }
         _ => None,
     }
@@ -97,7 +106,7 @@ impl Projections {
             let table = change.table();
             let at = open.iter().position(|rows| rows.table == table);
             let is_known = at.is_some() || lease.tables.contains(table);
-            let Some((key, row)) = whole_row(change).filter(|_| is_known) else {
+            let Some(row) = upserted(change).filter(|_| is_known) else {
                 if let Some(at) = at {
                     self.write_rows(connection, lease, &open.swap_remove(at)).await?;
                 }
@@ -106,12 +115,12 @@ impl Projections {
             };
             let at = at.unwrap_or(open.len());
             if at == open.len() {
-                open.push(Rows::of(table));
-            } else if !open[at].takes(&key) {
-                let full = std::mem::replace(&mut open[at], Rows::of(table));
+                open.push(Rows::of(table, row.set));
+            } else if !open[at].takes(&row) {
+                let full = std::mem::replace(&mut open[at], Rows::of(table, row.set));
                 self.write_rows(connection, lease, &full).await?;
             }
-            open[at].add(key, row);
+            open[at].add(row);
         }
         for rows in &open {
             self.write_rows(connection, lease, rows).await?;
@@ -126,18 +135,22 @@ impl Projections {
         rows: &Rows<'_>,
     ) -> Result<(), SinkError> {
         let names = Names::of(rows.table);
-        let (arrays, set) = (names.arrays(2), names.replace_all());
-        let parts = [("arrays", &*arrays), ("set", &*set)];
-        let statement = names.fill(&self.templates.table_upsert_rows, &parts);
-        let statement = sqlx::query(statement.sql()).bind(number(lease.generation));
+        let (arrays, replace) = (names.arrays(2), names.replace_all());
+        check_parameters(lease, rows.set, 0)?;
+        let template = &self.templates.table_upsert_rows;
+        let template = match rows.set {
+            Some(_) => names.judged(&self.templates.table_judged, template),
+            None => template.clone(),
+        };
+        let parts = [("arrays", &*arrays), ("set", rows.set.unwrap_or(&*replace))];
+        let statement = sqlx::query(names.fill(&template, &parts).sql());
+        let statement = statement.bind(number(lease.generation));
         let columns = rows.table.columns.iter().enumerate();
         let statement = columns.fold(statement, |statement, (index, column)| {
             let values = rows.rows.iter().map(|row| &row[index]);
             value::bind_all(statement, column.sql_type, values)
         });
-        let statement = statement.persistent(self.is_persistent);
-        let connector = self.connections.connector();
-        let done = connector.in_time(statement.execute(connection)).await;
-        done.map(drop).map_err(|error| self.not_carried_out(lease, rows.table, error))
+        let is_judged = rows.set.is_some();
+        self.carry_out(connection, lease, rows.table, statement, is_judged).await.map(drop)
     }
 }

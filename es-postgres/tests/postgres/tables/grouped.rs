@@ -19,6 +19,13 @@ fn writing(number: i64, cents: i64) -> TableChange {
     TableChange::Upsert { table: &OpenOrder::SCHEMA, values, set: None }
 }
 
+/// Writes a row, or adds to the one that is there.
+fn adding(number: i64) -> TableChange {
+    let values = order(&id(number), "anna", 100).into_values();
+    let set = Some("cents = open_orders.cents + excluded.cents");
+    TableChange::Upsert { table: &OpenOrder::SCHEMA, values, set }
+}
+
 fn key(number: i64) -> Which {
     Which::Key(vec![SqlValue::Text(id(number))])
 }
@@ -51,15 +58,17 @@ async fn rows_of_a_commit_share_statements_and_come_out_as_one_by_one() {
     changes.push(removing(0));
     changes.push(update(Which::Where("cents = 3"), "cents = cents + 20"));
     changes.extend([writing(1, 4), removing(ROWS - 1), writing(0, 5)]);
+    changes.extend((2..ROWS - 1).map(adding));
     let batch = changing(changes);
     // prepares what it needs
     store.commit(&lease, &batch).await.unwrap();
     proxy.reset();
     store.commit(&lease, &batch).await.unwrap();
-    // four of the transaction, four changes by themselves, and five groups
-    assert!(proxy.syncs() <= 14, "{} round trips", proxy.syncs());
+    // four of the transaction, four changes by themselves, and six groups
+    assert!(proxy.syncs() <= 15, "{} round trips", proxy.syncs());
+    let cents_of = |number| if number < ROWS / 2 { 123 } else { 102 };
     let mut expected: BTreeMap<_, _> =
-        (0..ROWS - 1).map(|number| (id(number), if number < ROWS / 2 { 23 } else { 2 })).collect();
+        (0..ROWS - 1).map(|number| (id(number), cents_of(number))).collect();
     expected.extend([(id(0), 5), (id(1), 4)]);
     assert_eq!(cents(&store).await, expected);
 }
