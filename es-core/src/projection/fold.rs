@@ -202,7 +202,10 @@ impl<R: Row> Fold for Typed<R> {
 
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
         let mut keys = match &self.keying {
-            RawKeying::Streams => return Ok(vec![event.stream.to_string()]),
+            RawKeying::Streams => {
+                let (of, id) = (event.stream.aggregate_type(), event.stream.aggregate_id());
+                return Ok(vec![[of, "/", id].concat()]);
+            }
             RawKeying::Across(keys) => guarded(|| keys(event))?,
         };
         keys.sort_unstable();
