@@ -277,3 +277,46 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::EventId;
+    use crate::metadata::Metadata;
+    use crate::position::Position;
+    use crate::timestamp::Timestamp;
+    use crate::version::StreamVersion;
+
+    fn event(number: u64) -> RecordedEvent {
+        let position = Position::from_sequence(number);
+        RecordedEvent {
+            event_id: EventId::stand_in(position),
+            stream: "order/1".parse().unwrap(),
+            version: StreamVersion::new(number),
+            position,
+            event_type: "order_paid".into(),
+            payload: Payload::parse("12345".to_owned()).unwrap(),
+            metadata: Metadata::default(),
+            recorded_at: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn open_rows_have_the_bytes_of_what_they_were_and_of_what_they_are_to_be() {
+        let place =
+            |_: &str, _: Option<u64>, event: &RecordedEvent| Ok(Some(event.position.to_sequence()));
+        let mut rows = Arc::new(Typed::<u64>::new(RawKeying::Streams, place)).open_rows();
+        let stored = Payload::parse("12345".to_owned()).unwrap();
+        rows.add("a".to_owned(), Some(stored)).unwrap();
+        assert_eq!(rows.bytes(), 5);
+        for (number, bytes) in [(7, 5 + 1), (1_234_567, 5 + 7), (12, 5 + 2)] {
+            rows.apply("a", &event(number)).unwrap();
+            assert_eq!(rows.bytes(), bytes);
+        }
+        assert_eq!((rows.changes().len(), rows.bytes()), (1, 2));
+        rows.apply("a", &event(12)).unwrap();
+        assert_eq!((rows.bytes(), rows.changes().len(), rows.bytes()), (4, 0, 2));
+        rows.clear();
+        assert_eq!(rows.bytes(), 0);
+    }
+}
