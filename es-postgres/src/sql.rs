@@ -160,6 +160,7 @@ statements! {
     table_database
     table_lock
     table_look
+    table_plain
     used_event_ids
 }
 
@@ -171,13 +172,16 @@ statements! {
     table_create_index
     table_create_view
     table_delete
+    table_delete_row
     table_grant
     table_judged
     table_next_rows
     table_remove_rows
     table_rows
     table_update
+    table_update_row
     table_upsert
+    table_upsert_rows
 }
 
 statements! {
@@ -211,7 +215,8 @@ mod tests {
     }
 
     /// A table of a projection whose names are words of SQL.
-    const AWKWARD_PARTS: [(&str, &str); 15] = [
+    const AWKWARD_PARTS: [(&str, &str); 16] = [
+        ("arrays", "$2::text[]"),
         ("statement", "DELETE FROM pg_catalog.pg_description WHERE FALSE"),
         ("options", " WITH (\"security_barrier\" = 'true')"),
         ("cases", "WHEN \"description\" IS NULL THEN 'limit'"),

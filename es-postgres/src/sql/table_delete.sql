@@ -1,4 +1,4 @@
--- $1, $2 .. as the change has them ({types}), then the generation and the key
+-- $1, $2 .. as the change has them ({types}), then the generation
 DELETE FROM "{schema}".{models} AS {table}
 WHERE {table}.generation = {generation}
     AND (

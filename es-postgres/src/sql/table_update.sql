@@ -1,4 +1,4 @@
--- $1, $2 .. as the change has them ({types}), then the generation and the key
+-- $1, $2 .. as the change has them ({types}), then the generation
 UPDATE "{schema}".{models} AS {table}
 SET
     {set}

@@ -57,6 +57,15 @@ impl<'a> Names<'a> {
         judged.with(&[("statement", template.sql().as_str().trim_end()), ("cases", &*cases)])
     }
 
+    /// The values of each column in an array, whose parameters begin with this number.
+    pub(super) fn arrays(&self, first: usize) -> String {
+        let columns = (first..).zip(self.table.columns);
+        let array = |(number, column): (usize, &Column)| {
+            format!("${number}::{}[]", sql_type(column.sql_type))
+        };
+        columns.map(array).collect::<Vec<_>>().join(", ")
+    }
+
     /// How a row that is there becomes the new one.
     pub(super) fn replace_all(&self) -> String {
         let others = self.table.columns.iter().filter(|column| !column.is_key);
@@ -72,8 +81,14 @@ impl<'a> Names<'a> {
     pub(super) fn filter(&self, rows: &Which, first: usize) -> String {
         match rows {
             Which::Where(filter) => (*filter).to_owned(),
-            Which::Key(_) => self.compared("=", first),
+            Which::Key(_) => self.found(first),
         }
+    }
+
+    /// True of the row under the key that the parameters from this number on are. It is a range, so that
+    /// ordering by the key is worth something, which one index alone does without sorting.
+    pub(super) fn found(&self, first: usize) -> String {
+        format!("{} AND {}", self.compared(">=", first), self.compared("<=", first))
     }
 
     /// The key, compared with the parameters from this number on.
