@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use es_core::backend::{LogPage, Position, StoreError, StoreErrorKind};
+use es_core::backend::{EventReceipt, LogPage, Position, StoreError, StoreErrorKind};
 use es_core::event::RecordedEvent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -95,6 +95,13 @@ impl From<&RecordedEvent> for Newest {
         let position = event.position.to_sequence().cast_signed();
         let is_readable = event.payload.unreadable_because().is_none();
         Self { position, event_id: is_readable.then(|| event.event_id.to_string()) }
+    }
+}
+
+impl From<&EventReceipt> for Newest {
+    fn from(event: &EventReceipt) -> Self {
+        let position = event.position.to_sequence().cast_signed();
+        Self { position, event_id: Some(event.event_id.to_string()) }
     }
 }
 
