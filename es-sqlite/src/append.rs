@@ -8,7 +8,7 @@ use es_core::backend::{
 use es_core::event::EventId;
 use es_core::execution::StreamVersion;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, Row, Statement, params};
+use rusqlite::{Connection, ErrorCode, Row, params};
 
 use crate::error::{Doing, Said};
 use crate::projection::Inline;
@@ -161,26 +161,37 @@ pub(crate) fn run(connection: &Connection, statement: &str) -> Result<(), StoreE
         .doing(connection, "working on")
 }
 
-/// How many events the statement for several has.
-const TOGETHER: usize = 8;
+/// The statements for several events, and how many each has.
+const SEVERAL: [(usize, &str); 2] = [(32, sql::APPEND_MANY_EVENTS), (8, sql::APPEND_EVENTS)];
 
-/// The events, as many at a time as one statement takes: [`TOGETHER`], and each of the rest alone. A
-/// trigger may write between two, so that they would not have the positions that follow one another.
-fn chunks(events: &[NewEvent], has_triggers: bool) -> impl Iterator<Item = &[NewEvent]> {
-    let together = if has_triggers { 0 } else { events.len() / TOGETHER * TOGETHER };
-    let (together, rest) = events.split_at(together);
-    together.chunks_exact(TOGETHER).chain(rest.chunks(1))
+/// The events, as many at a time as one statement takes, with that: those for [`SEVERAL`], and each of
+/// the rest alone. A trigger may write between two, so that they would not have the positions that follow
+/// one another.
+fn chunks(
+    events: &[NewEvent],
+    has_triggers: bool,
+) -> impl Iterator<Item = (&'static str, &[NewEvent])> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let mut several = SEVERAL.into_iter();
+        let fitting = several.find(|(count, _)| !has_triggers && *count <= rest.len());
+        let (count, statement) = fitting.unwrap_or((1, sql::APPEND_EVENT));
+        let (chunk, behind) = rest.split_at_checked(count)?;
+        rest = behind;
+        Some((statement, chunk))
+    })
 }
 
 /// Inserts a chunk of several; answers the position of the last one.
 fn insert_together(
     connection: &Connection,
-    insert: &mut Statement<'_>,
+    statement: &str,
     stream: &StreamId,
     before: StreamVersion,
     created_at: &str,
     events: &[NewEvent],
 ) -> rusqlite::Result<i64> {
+    let mut insert = connection.prepare_cached(statement)?;
     insert.raw_bind_parameter(1, stream.aggregate_type())?;
     insert.raw_bind_parameter(2, stream.aggregate_id())?;
     insert.raw_bind_parameter(3, created_at)?;
@@ -204,13 +215,12 @@ fn write(
 ) -> Result<Appended, Failure> {
     let created_at = time_text(recorded_at);
     let mut streams = Vec::with_capacity(versions.len());
-    let prepare = |statement| connection.prepare_cached(statement).doing(connection, "writing to");
-    let mut insert = prepare(sql::APPEND_EVENT)?;
-    let mut together = None;
+    let mut insert =
+        connection.prepare_cached(sql::APPEND_EVENT).doing(connection, "writing to")?;
     for (part, version) in request.streams().iter().zip(versions) {
         let mut version = *version;
         let mut events = Vec::with_capacity(part.events.len());
-        for chunk in chunks(&part.events, has_triggers) {
+        for (statement, chunk) in chunks(&part.events, has_triggers) {
             let inserted = match chunk {
                 [event] => insert.insert(params![
                     event.event_id.to_string(),
@@ -223,12 +233,8 @@ fn write(
                     event.payload.as_str(),
                 ]),
                 _ => {
-                    let together = match &mut together {
-                        Some(together) => together,
-                        None => together.insert(prepare(sql::APPEND_EVENTS)?),
-                    };
                     let (stream, created_at) = (&part.stream, &created_at);
-                    insert_together(connection, together, stream, version, created_at, chunk)
+                    insert_together(connection, statement, stream, version, created_at, chunk)
                 }
             };
             let last = inserted.map_err(|error| {
