@@ -50,7 +50,10 @@ const STEPS: [(&str, &str); 24] = [
         include_str!("../migrations/0022_sequence_checked_by_index.sql"),
     ),
     ("rows by lz4 (from 17 on)", include_str!("../migrations/0023_rows_by_lz4.sql")),
-    ("what an insert costs (from 17 on)", include_str!("../migrations/0025_what_an_insert_costs.sql")),
+    (
+        "what an insert costs (from 17 on)",
+        include_str!("../migrations/0025_what_an_insert_costs.sql"),
+    ),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
