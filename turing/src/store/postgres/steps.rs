@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 46] = [
+pub(super) const STEPS: [(&str, &str); 47] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -54,4 +54,5 @@ pub(super) const STEPS: [(&str, &str); 46] = [
     ("misordered events with typed repairs (from 27 on)", sql!("0044_misordered_events")),
     ("reserved key grants (from 27 on)", sql!("0045_reserved_key_grants")),
     ("posting state storage (from 27 on)", sql!("0046_posting_state_storage")),
+    ("unguarded events with all their triggers (from 27 on)", sql!("0048_unguarded_events")),
 ];
