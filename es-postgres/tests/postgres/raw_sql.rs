@@ -110,13 +110,11 @@ async fn a_row_is_judged_as_it_is_stored() {
         "Ä ".repeat(85)
     );
     run(&database, &format!("INSERT INTO execution_events ({COLUMNS}) VALUES ({longest})")).await;
-    let row = format!("({COLUMNS}) SELECT 'account', 'b', 0, 'x', '{{}}', NULL");
+    let row = format!("({COLUMNS}) VALUES ('account', 'b', 0, 'x', '{{}}', NULL)");
     let ways = [
         format!("SET session_replication_role = replica; INSERT INTO execution_events {row}"),
-        // as COPY does it, many at once
-        format!(
-            "INSERT INTO execution_events {row} UNION ALL SELECT 'account', 'b', 1, 'x', '{{}}', NULL"
-        ),
+        // beside one that may stand
+        format!("INSERT INTO execution_events {row}, ('account', 'b', 1, 'x', '{{}}', NULL)"),
         // by the owner, who can switch off what refuses it
         "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
          UPDATE execution_events SET aggregate_version = 0 WHERE aggregate_version = 1"
