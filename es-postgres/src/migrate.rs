@@ -23,7 +23,7 @@ pub(crate) use lock::lock_key;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 24] = [
+const STEPS: [(&str, &str); 25] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -53,6 +53,10 @@ const STEPS: [(&str, &str); 24] = [
     (
         "projection commit by keys (from 17 on)",
         include_str!("../migrations/0024_projection_commit_by_keys.sql"),
+    ),
+    (
+        "what an insert costs (from 17 on)",
+        include_str!("../migrations/0025_what_an_insert_costs.sql"),
     ),
 ];
 

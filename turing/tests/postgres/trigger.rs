@@ -130,6 +130,7 @@ fn every_trigger_of_the_store_fires_in_every_session() {
     assert_eq!(triggers("<> 'A'"), [""; 0], "ENABLE ALWAYS TRIGGER in the step that makes it");
     let always = [
         "execution_events execution_events_are_append_only",
+        "execution_events execution_events_check_row",
         "execution_events execution_events_check_sequence",
         "execution_events project_posting_events",
     ];

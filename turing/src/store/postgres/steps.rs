@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 53] = [
+pub(super) const STEPS: [(&str, &str); 54] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -61,4 +61,5 @@ pub(super) const STEPS: [(&str, &str); 53] = [
     ("rebuild posting state in parts (from 27 on)", sql!("0051_rebuild_posting_state")),
     ("write posting state projection (from 27 on)", sql!("0052_write_posting_state_projection")),
     ("posting has reserved key (from 27 on)", sql!("0053_posting_has_reserved_key")),
+    ("unguarded events with all their triggers (from 27 on)", sql!("0054_unguarded_events")),
 ];
