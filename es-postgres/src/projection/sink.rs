@@ -208,7 +208,11 @@ impl ProjectionSink for PostgresStore {
         keys: &[String],
     ) -> Result<Vec<ModelRow>, SinkError> {
         let this = self.projections();
-        let bind = |statement: Bound<'static>| statement.bind(keys.to_vec());
+        // each once, and neighbours together
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        let bind = |statement: Bound<'static>| statement.bind(keys.clone());
         let statement = &this.statements.projection_load;
         this.of_model(projection, slot, statement, bind, row::model_row).await
     }
