@@ -172,14 +172,12 @@ statements! {
     table_create_index
     table_create_view
     table_delete
-    table_delete_row
     table_grant
     table_judged
     table_next_rows
     table_remove_rows
     table_rows
     table_update
-    table_update_row
     table_upsert
     table_upsert_rows
 }

@@ -159,8 +159,11 @@ impl Worker {
             while !rest.is_empty() {
                 let later = match kind {
                     Kind::Fold(_) => rest.split_off(&self.limit, |_| false).0,
-                    // the keys are no rows
-                    Kind::Tables(_) => rest.split_off(&self.limit, |_| true).0,
+                    // the keys are no rows, and each change may be a round trip
+                    Kind::Tables(_) => {
+                        let events = self.limit.events.min(Condensed::ALONE);
+                        rest.split_off(&BatchLimit { events, ..self.limit }, |_| true).0
+                    }
                 };
                 let end = match rest.last() {
                     Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),

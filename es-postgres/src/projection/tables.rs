@@ -128,18 +128,10 @@ impl Projections {
                 return Ok(values.iter().fold(statement, value::bind));
             }
             TableChange::Update { rows, set, values, .. } => {
-                let template = template(match rows {
-                    Which::Key(_) => &self.templates.table_update_row,
-                    Which::Where(_) => &self.templates.table_update,
-                });
-                (template, rows, Some(*set), values)
+                (template(&self.templates.table_update), rows, Some(*set), values)
             }
             TableChange::Delete { rows, values, .. } => {
-                let template = template(match rows {
-                    Which::Key(_) => &self.templates.table_delete_row,
-                    Which::Where(_) => &self.templates.table_delete,
-                });
-                (template, rows, None, values)
+                (template(&self.templates.table_delete), rows, None, values)
             }
             _ => {
                 let reason = "a change is of a kind that this store does not know".to_owned();
@@ -196,7 +188,7 @@ impl Projections {
         let filter = match read {
             TableRead::Rows { after: None, .. } => "TRUE".to_owned(),
             TableRead::Rows { .. } => names.compared(">", 4),
-            TableRead::Key(_) => names.found(4),
+            TableRead::Key(_) => names.compared("=", 4),
         };
         let statement = names.fill(&self.templates.table_rows, &[("filter", &*filter)]);
         let bind = |bound: Bound<'static>| key.iter().fold(bound.bind(most), value::bind);

@@ -20,6 +20,8 @@ pub(super) struct Condensed {
     upserts: HashMap<&'static str, Upserts>,
     events: usize,
     bytes: usize,
+    /// How many of the changes write no whole row.
+    alone: usize,
     /// Up to where.
     to: Checkpoint,
     /// When it began.
@@ -35,9 +37,13 @@ struct Upserts {
 }
 
 impl Condensed {
+    /// How many changes a commit has that a database carries out one by one, in a round trip each: it
+    /// must end well before its lease does.
+    pub(super) const ALONE: usize = 500;
+
     fn new(to: Checkpoint, since: Instant) -> Self {
         let (changes, upserts) = (Vec::new(), HashMap::new());
-        Self { changes, upserts, events: 0, bytes: 0, to, since }
+        Self { changes, upserts, events: 0, bytes: 0, alone: 0, to, since }
     }
 
     pub(super) fn to(&self) -> &Checkpoint {
@@ -46,7 +52,10 @@ impl Condensed {
 
     fn is_full(&self, limit: &BatchLimit) -> bool {
         let (rows, bytes) = (self.changes.len(), self.bytes);
-        self.events >= limit.events || bytes >= limit.bytes || rows >= limit.rows
+        self.events >= limit.events
+            || bytes >= limit.bytes
+            || rows >= limit.rows
+            || self.alone >= Self::ALONE
     }
 
     /// Adds a change behind the others, or in the place of one of the same row, if no change between
@@ -55,6 +64,7 @@ impl Condensed {
         let upserts = self.upserts.entry(change.table().name).or_default();
         let place = self.changes.len();
         self.bytes += change.bytes();
+        self.alone += usize::from(!matches!(change, TableChange::Upsert { .. }));
         match change.row_key() {
             Some(key) if change.is_replaceable() => match upserts.by_key.entry(key) {
                 Entry::Occupied(before) if *before.get() >= upserts.from => {
@@ -206,6 +216,18 @@ mod tests {
         let changes = vec![one.clone(), upsert(&DAYS, 2, "b"), other.clone(), one.clone()];
         let found = condensed([changes, vec![upsert(&DAYS, 1, "longer"), other.clone()]].concat());
         assert_eq!(found, [upsert(&DAYS, 1, "longer"), upsert(&DAYS, 2, "b"), other]);
+    }
+
+    #[test]
+    fn a_commit_has_few_changes_that_are_carried_out_one_by_one() {
+        let limit = BatchLimit::default();
+        let mut condensed = Condensed::new(Checkpoint::START, Instant::now());
+        for number in 1..=Condensed::ALONE {
+            assert!(!condensed.is_full(&limit), "{number}");
+            condensed.add(upsert(&DAYS, 1, "a"));
+            condensed.add(delete(Which::Key(vec![SqlValue::Int(1)])));
+        }
+        assert!(condensed.is_full(&limit));
     }
 
     #[test]

@@ -81,14 +81,8 @@ impl<'a> Names<'a> {
     pub(super) fn filter(&self, rows: &Which, first: usize) -> String {
         match rows {
             Which::Where(filter) => (*filter).to_owned(),
-            Which::Key(_) => self.found(first),
+            Which::Key(_) => self.compared("=", first),
         }
-    }
-
-    /// True of the row under the key that the parameters from this number on are. It is a range, so that
-    /// ordering by the key is worth something, which one index alone does without sorting.
-    pub(super) fn found(&self, first: usize) -> String {
-        format!("{} AND {}", self.compared(">=", first), self.compared("<=", first))
     }
 
     /// The key, compared with the parameters from this number on.

@@ -117,32 +117,3 @@ async fn where_somebody_could_tell_each_change_is_a_statement() {
     let seen = "SELECT count(DISTINCT cents) FROM seen";
     assert_eq!(value::<i64>(&database, seen).await, ROWS);
 }
-
-/// The index of another column is as good a way to a key as its own, as long as there are no rows.
-#[tokio::test]
-async fn a_change_by_key_reads_a_few_entries_in_a_session_from_the_days_of_the_empty_table() {
-    let (database, store) = empty_store().await;
-    let lease = claimed(&store).await;
-    run(&database, "VACUUM ANALYZE open_orders_models").await;
-    store.commit(&lease, &changing(vec![removing(0)])).await.unwrap();
-    let filled = (0..1_000).map(|number| writing(number, 1)).collect();
-    store.commit(&lease, &changing(filled)).await.unwrap();
-    for number in 0..ROWS {
-        let changes = vec![update(key(number), "cents = cents + 1"), removing(ROWS + number)];
-        store.commit(&lease, &changing(changes)).await.unwrap();
-        let read = TableRead::Key(vec![SqlValue::Text(id(number))]);
-        let rows = store.table_rows(OpenOrder::NAME, Slot::Active, &OpenOrder::SCHEMA, &read).await;
-        assert_eq!(rows.unwrap(), [order(&id(number), "anna", 2).into_values()]);
-    }
-    // what a session has counted is told when it ends, at the latest
-    store.close().await;
-    let of_table = |count: &str, view: &str| {
-        format!("SELECT sum({count})::bigint FROM {view} WHERE relname = 'open_orders_models'")
-    };
-    let removed = of_table("n_tup_del", "pg_stat_user_tables");
-    until("all is counted", async || value::<i64>(&database, &removed).await == ROWS).await;
-    let read = of_table("idx_tup_read", "pg_stat_user_indexes");
-    let read: i64 = value(&database, &read).await;
-    // a pass over the table with each would be half a million
-    assert!(read < 10_000, "{ROWS} updates, removals and reads have read {read} entries");
-}
