@@ -27,18 +27,19 @@ DECLARE
 BEGIN
     IF least(NEW.aggregate_version, NEW.append_size) OPERATOR(pg_catalog.>) 0
         AND NEW.position OPERATOR(pg_catalog.>) 0
-        AND NEW.aggregate_type OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_]*$'
+        -- lengths first: of a huge text an expression asks for more memory than there is
         AND pg_catalog.octet_length(NEW.aggregate_type) OPERATOR(pg_catalog.<=) 64
+        AND NEW.aggregate_type OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_]*$'
         -- a number needs no look
         AND (
             '{id}' OPERATOR(pg_catalog.<>) 'TEXT'
             OR (
-                NEW.aggregate_id::pg_catalog.text OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
-                AND pg_catalog.octet_length(NEW.aggregate_id::pg_catalog.text) OPERATOR(pg_catalog.<=) 255
+                pg_catalog.octet_length(NEW.aggregate_id::pg_catalog.text) OPERATOR(pg_catalog.<=) 255
+                AND NEW.aggregate_id::pg_catalog.text OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
             )
         )
-        AND NEW.event_type OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
         AND pg_catalog.octet_length(NEW.event_type) OPERATOR(pg_catalog.<=) 255
+        AND NEW.event_type OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
         AND pg_catalog.isfinite(NEW.created_at)
         AND pg_catalog.pg_column_size(NEW.event_data OPERATOR(pg_catalog.#>) '{}') OPERATOR(pg_catalog.<=) 8192
         AND (NEW.metadata OPERATOR(pg_catalog.@>) '{}') IS NOT FALSE
@@ -53,11 +54,14 @@ BEGIN
     broken := CASE
         WHEN '{id}' OPERATOR(pg_catalog.=) 'TEXT'
             AND NOT (
-                NEW.aggregate_id::pg_catalog.text OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
-                AND pg_catalog.octet_length(NEW.aggregate_id::pg_catalog.text) OPERATOR(pg_catalog.<=) 255
+                pg_catalog.octet_length(NEW.aggregate_id::pg_catalog.text) OPERATOR(pg_catalog.<=) 255
+                AND NEW.aggregate_id::pg_catalog.text OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
             )
         THEN 'aggregate_id_is_short_and_printable: an id has 1 to 255 bytes and no control characters'
-        WHEN NOT NEW.aggregate_type OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_]{0,63}$'
+        WHEN NOT (
+            pg_catalog.octet_length(NEW.aggregate_type) OPERATOR(pg_catalog.<=) 64
+            AND NEW.aggregate_type OPERATOR(pg_catalog.~) '^[a-z][a-z0-9_]*$'
+        )
         THEN 'aggregate_type_is_snake_case: a type is a letter and up to 63 letters, digits and _, all lower case'
         WHEN NOT NEW.aggregate_version OPERATOR(pg_catalog.>) 0
         THEN 'aggregate_version_is_positive: the next version is one more than the newest of the stream, from 1'
@@ -69,8 +73,8 @@ BEGIN
             AND pg_catalog.octet_length(NEW.event_data::pg_catalog.text) OPERATOR(pg_catalog.>) 67108864
         THEN 'event_data_has_64_mib_of_text_at_most: the server could send it to nobody; keep large data elsewhere'
         WHEN NOT (
-            NEW.event_type OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
-            AND pg_catalog.octet_length(NEW.event_type) OPERATOR(pg_catalog.<=) 255
+            pg_catalog.octet_length(NEW.event_type) OPERATOR(pg_catalog.<=) 255
+            AND NEW.event_type OPERATOR(pg_catalog.~) E'^[^\\x01-\\x1f\\x7f-\\x9f]+$'
         )
         THEN 'event_type_is_short_and_printable: a type of events has 1 to 255 bytes and no control characters'
         WHEN pg_catalog.pg_column_size(NEW.metadata OPERATOR(pg_catalog.#>) '{}') OPERATOR(pg_catalog.>) 8192

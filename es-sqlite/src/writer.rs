@@ -65,10 +65,13 @@ impl Writer {
         loop {
             let mut waiting = kept.pop_front().or_else(|| jobs.next_now());
             if waiting.is_none() {
-                turn.end();
                 // of several that are answered the first to come again is not to go without the others
                 if was_alone {
                     waiting = jobs.next_within(SOON);
+                }
+                // who comes again so soon leaves the file free for nobody
+                if waiting.is_none() {
+                    turn.end();
                 }
             }
             let Some(first) = waiting.or_else(|| jobs.next()) else { return };

@@ -5,6 +5,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    is_changed BOOLEAN;
 BEGIN
     IF TG_RELID <> '"{schema}".posting_state_projection'::regclass THEN
         RAISE EXCEPTION 'write_posting_state_projection() is the trigger of the view of that name, and of no other'
@@ -22,9 +24,20 @@ BEGIN
         RETURN NEW;
     END IF;
 
-    PERFORM FROM "{schema}".posting_state_rows p WHERE p.posting_id = OLD.posting_id FOR UPDATE;
+    SELECT (p.current_conversation_id, p.is_terminal, p.last_updated, p.aggregate_version)
+            IS DISTINCT FROM
+            (OLD.current_conversation_id, OLD.is_terminal, OLD.last_updated, OLD.aggregate_version)
+    INTO is_changed
+    FROM "{schema}".posting_state_rows p
+    WHERE p.posting_id = OLD.posting_id
+    FOR UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
+    END IF;
+    -- the row is written as a whole, as it was when the statement began
+    IF is_changed THEN
+        RAISE EXCEPTION 'the state of posting % has changed since the statement began', OLD.posting_id
+            USING ERRCODE = 'serialization_failure', HINT = 'try again';
     END IF;
     DELETE FROM "{schema}".posting_state_completions c WHERE c.posting_id = OLD.posting_id;
     DELETE FROM "{schema}".posting_state_values v WHERE v.posting_id = OLD.posting_id;
