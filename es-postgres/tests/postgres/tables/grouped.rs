@@ -6,7 +6,6 @@ use es_core::backend::TableRead;
 
 use super::*;
 use crate::support::proxied;
-use crate::support::waiting::until;
 
 const ROWS: i64 = 200;
 
