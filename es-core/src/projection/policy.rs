@@ -78,7 +78,8 @@ pub struct BatchLimit {
     /// changes of tables. Rows that are kept from one commit to the next have half of it at most, and
     /// payloads that are read at once no more. What the last event makes of its rows may go beyond.
     pub bytes: usize,
-    /// The largest number of rows, or of changes of tables.
+    /// The largest number of rows, or of changes of tables. A commit ends, too, when 500 changes write no
+    /// whole row, because each of them is carried out by itself.
     pub rows: usize,
 }
 
