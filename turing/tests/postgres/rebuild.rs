@@ -42,6 +42,20 @@ async fn insert_next(pool: &PgPool, posting: i32, draft: &Draft) {
     }
 }
 
+/// Writes a wrong state by hand. The statement is refused where the state changed under it.
+async fn spoil(pool: &PgPool, posting: i32) {
+    let statement = format!(
+        "UPDATE posting_state_projection
+         SET aggregate_version = 0, outputs = NULL, execution_sequence = NULL, run = NULL, terminal = NULL,
+             ended_runs = NULL, is_terminal = FALSE, current_conversation_id = NULL
+         WHERE posting_id = {posting}"
+    );
+    while let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(pool).await {
+        let code = error.as_database_error().unwrap().code().unwrap().into_owned();
+        assert_eq!(code, "40001", "{error}");
+    }
+}
+
 #[test]
 fn a_storm_of_writers_and_rebuilds_ends_with_the_fold() {
     Projected::in_a_database(async |projected| {
@@ -65,17 +79,9 @@ fn a_storm_of_writers_and_rebuilds_ends_with_the_fold() {
                             done.unwrap();
                         }
                         _ => {
-                            // somebody spoils a row, and somebody rebuilds what is wrong
-                            let statements = format!(
-                                "UPDATE posting_state_projection
-                                 SET aggregate_version = 0, outputs = NULL, execution_sequence = NULL,
-                                     run = NULL, terminal = NULL, ended_runs = NULL, is_terminal = FALSE,
-                                     current_conversation_id = NULL
-                                 WHERE posting_id = {posting};
-                                 SELECT rebuild_all_posting_states()"
-                            );
-                            let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&pool).await;
-                            done.unwrap();
+                            spoil(&pool, posting).await;
+                            let rebuild = "SELECT rebuild_all_posting_states()";
+                            sqlx::raw_sql(rebuild).execute(&pool).await.unwrap();
                         }
                     }
                 }
