@@ -54,7 +54,7 @@ fn at(name: &str, number: u64) -> String {
 }
 
 pub(crate) async fn all(postgres: &Postgres, plan: &Plan) -> Result<Curves, Failure> {
-    let mut curves = Curves { charts: Vec::new(), figures: Figures::new(plan.insists()) };
+    let mut curves = Curves { charts: Vec::new(), figures: Figures::new(plan) };
     Box::pin(by_callers(postgres, plan, &mut curves)).await?;
     Box::pin(by_readers(postgres, plan, &mut curves)).await?;
     Box::pin(by_stored(postgres, plan, &mut curves)).await?;
@@ -73,16 +73,17 @@ async fn by_callers(postgres: &Postgres, plan: &Plan, curves: &mut Curves) -> Re
             }
             let measure = async || writes::append(postgres, plan, count).await;
             figures.take(&at("append", *number), measure).await?;
-            for (name, is_cached) in [("command", false), ("command with cache", true)] {
-                let measure = async || writes::command(postgres, plan, count, is_cached).await;
+            for (name, from) in writes::COMMANDS {
+                let measure = async || writes::command(postgres, plan, count, from).await;
                 figures.take(&at(name, *number), measure).await?;
             }
         }
     }
-    let lines: [Line<'_>; 4] = [
+    let lines: [Line<'_>; 5] = [
         ("append", callers),
         ("command", callers),
         ("command with cache", callers),
+        ("command deciding from cache", callers),
         ("pgbench", clients),
     ];
     let title = "Events a second, by callers";

@@ -37,7 +37,7 @@ pub(crate) const APPEND: &str = "append-and-tell";
 
 /// All parts that are wanted, in rounds; what is long or does not vary comes once.
 async fn figures(postgres: &Postgres, plan: &Plan) -> Result<Figures, Failure> {
-    let mut figures = Figures::new(plan.insists());
+    let mut figures = Figures::new(plan);
     if plan.has("loads") || plan.has("models") {
         reads::prepare(postgres, plan).await?;
     }

@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// The parts that are measured; all if none is named.
     only: Vec<String>,
+    /// Which figures are measured: those whose names have one of these in them; all if there is none.
+    named: Vec<String>,
     /// Events of the log that is read.
     pub(crate) log: u64,
     /// Events of the posting that is loaded.
@@ -34,6 +36,7 @@ impl Plan {
         is_quick: false,
         rounds: 3,
         only: Vec::new(),
+        named: Vec::new(),
         log: 200_000,
         long: 10_000,
         followed: 1_000_000,
@@ -61,6 +64,7 @@ impl Plan {
                 "--quick" => plan = plan.quick(),
                 "--rounds" => plan.rounds = value()?.parse::<usize>()?.max(1),
                 "--stored" => plan.many = value()?.parse::<u64>()?.next_multiple_of(10).max(1_000),
+                "--named" => plan.named.push(value()?),
                 "--only" => plan.only.extend(value()?.split(',').map(str::to_owned)),
                 _ => return Err(format!("unknown argument `{word}`").into()),
             }
@@ -76,9 +80,14 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 
-    /// Whether all parts are.
+    /// Whether a figure is wanted.
+    pub(crate) fn takes(&self, figure: &str) -> bool {
+        self.named.is_empty() || self.named.iter().any(|name| figure.contains(name))
+    }
+
+    /// Whether all parts and figures are.
     pub(crate) fn has_all(&self) -> bool {
-        self.only.is_empty()
+        self.only.is_empty() && self.named.is_empty()
     }
 
     /// Whether it is to be kept: it is of all parts, and of sizes that tell something.

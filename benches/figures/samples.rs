@@ -6,7 +6,7 @@ use std::time::Duration;
 use es_benches::cpu::Spent;
 use es_benches::rounds::median;
 
-use crate::Failure;
+use crate::{Failure, Plan};
 
 /// With more cores than this for others, a sample is taken again.
 const QUIET: f64 = 0.35;
@@ -86,25 +86,27 @@ struct Figure {
 /// All of a run, in the order in which they were first measured.
 pub(crate) struct Figures {
     figures: Vec<Figure>,
-    /// Whether what is disturbed is taken again.
-    insists: bool,
+    plan: Plan,
 }
 
 impl Figures {
-    pub(crate) fn new(insists: bool) -> Self {
-        Self { figures: Vec::new(), insists }
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { figures: Vec::new(), plan: plan.clone() }
     }
 
-    /// Takes a sample of a figure, and again if others disturbed it.
+    /// Takes a sample of a figure that is wanted, and again if others disturbed it.
     pub(crate) async fn take(
         &mut self,
         name: &str,
         measure: impl AsyncFn() -> Result<Sample, Failure>,
     ) -> Result<(), Failure> {
+        if !self.plan.takes(name) {
+            return Ok(());
+        }
         let mut repeated = 0;
         let sample = loop {
             let sample = Box::pin(measure()).await.map_err(|error| format!("{name}: {error}"))?;
-            if !self.insists || sample.foreign <= QUIET || repeated + 1 == TRIES {
+            if !self.plan.insists() || sample.foreign <= QUIET || repeated + 1 == TRIES {
                 break sample;
             }
             repeated += 1;

@@ -46,15 +46,33 @@ pub(crate) async fn append(
     Ok(sample)
 }
 
-/// Whole commands, which load each time or begin at a state in memory.
+/// Where a command gets its state from.
+#[derive(Clone, Copy)]
+pub(crate) enum From {
+    /// From its events, each time.
+    Events,
+    /// From memory and the events that follow, if there are any.
+    Cache,
+    /// From memory alone; its append proves that nothing followed.
+    CacheAlone,
+}
+
+/// What commands are called by where their state comes from.
+pub(crate) const COMMANDS: [(&str, From); 3] = [
+    ("command", From::Events),
+    ("command with cache", From::Cache),
+    ("command deciding from cache", From::CacheAlone),
+];
+
+/// Whole commands.
 pub(crate) async fn command(
     postgres: &Postgres,
     plan: &Plan,
     callers: usize,
-    is_cached: bool,
+    from: From,
 ) -> Result<Sample, Failure> {
     let shape = Shape::SINGLE;
-    command_of(postgres, shape, callers, each(plan, callers), is_cached, plan).await
+    command_of(postgres, shape, callers, each(plan, callers), from, plan).await
 }
 
 async fn command_of(
@@ -62,14 +80,16 @@ async fn command_of(
     shape: Shape,
     callers: usize,
     each: u64,
-    is_cached: bool,
+    from: From,
     plan: &Plan,
 ) -> Result<Sample, Failure> {
     let opened = postgres.fresh_store().await?;
     let mut postings = calls::repository(&opened.store);
-    if is_cached {
-        postings = postings.with_cache(CACHED);
-    }
+    postings = match from {
+        From::Events => postings,
+        From::Cache => postings.with_cache(CACHED),
+        From::CacheAlone => postings.with_cache(CACHED).deciding_from_cache(),
+    };
     let lists = commands(0, callers, each, shape);
     calls::command(&postings, commands(WARM_UP, callers, plan.warm_up(each), shape)).await;
     let meter = postgres.meter().await?;
@@ -137,9 +157,9 @@ pub(crate) async fn round(
         figures.take(&name, async || pgbench(postgres, plan, count).await).await?;
         let name = format!("append, {}", counted(count, "caller"));
         figures.take(&name, async || append(postgres, plan, count).await).await?;
-        for (what, is_cached) in [("command", false), ("command with cache", true)] {
+        for (what, from) in COMMANDS {
             let name = format!("{what}, {}", counted(count, "caller"));
-            figures.take(&name, async || command(postgres, plan, count, is_cached).await).await?;
+            figures.take(&name, async || command(postgres, plan, count, from).await).await?;
         }
     }
     for (events, connections) in [(100, 1), (100, 2), (1_000, 1), (1_000, 2)] {
@@ -151,7 +171,7 @@ pub(crate) async fn round(
         figures.take(&name, async || append(postgres, plan, count).await).await?;
     }
     let (shape, each) = (Shape::batch(100), plan.calls(600));
-    let hundred = async || command_of(postgres, shape, 1, each, false, plan).await;
+    let hundred = async || command_of(postgres, shape, 1, each, From::Events, plan).await;
     figures.take("100 events in one command", hundred).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Ours, the whole command with the cache of states.
+//! Ours, the whole command deciding from the cache of states; the append proves that nothing followed.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,8 @@ impl Peer for Cached {
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
         let store = peer_ours::open(url).await?;
-        Ok(Self { repository: Repository::new(store.clone()).with_cache(AGGREGATES), store })
+        let repository = Repository::new(store.clone()).with_cache(AGGREGATES);
+        Ok(Self { repository: repository.deciding_from_cache(), store })
     }
 
     async fn command(
