@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use es_core::backend::StoreError;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 use crate::error::closed;
@@ -104,19 +102,6 @@ impl<T> Waiting<T> {
         }
         let placed = self.receiver.blocking_recv()?;
         Some(self.out(placed))
-    }
-
-    /// Work that comes within so long. Gives way to whoever wants the processor, and does not sleep:
-    /// to wake up takes longer than much of what is waited for.
-    pub(crate) fn next_within(&mut self, patience: Duration) -> Option<T> {
-        let until = Instant::now() + patience;
-        loop {
-            match self.receiver.try_recv() {
-                Ok(placed) => return Some(self.out(placed)),
-                Err(TryRecvError::Empty) if Instant::now() < until => std::thread::yield_now(),
-                Err(_) => return None,
-            }
-        }
     }
 
     /// Work that waits already.

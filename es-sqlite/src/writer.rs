@@ -35,9 +35,6 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const MOMENT: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// So soon a caller who was answered comes again who does nothing else.
-const SOON: Duration = Duration::from_micros(100);
-
 /// The thread's state.
 pub(crate) struct Writer {
     pub(crate) connections: WriteConnections,
@@ -61,18 +58,10 @@ impl Writer {
     pub(crate) fn do_jobs(&self, mut jobs: Waiting<Job>) {
         let mut kept = VecDeque::new();
         let mut turn = Turn::default();
-        let mut was_alone = false;
         loop {
-            let mut waiting = kept.pop_front().or_else(|| jobs.next_now());
+            let waiting = kept.pop_front().or_else(|| jobs.next_now());
             if waiting.is_none() {
-                // of several that are answered the first to come again is not to go without the others
-                if was_alone {
-                    waiting = jobs.next_within(SOON);
-                }
-                // who comes again so soon leaves the file free for nobody
-                if waiting.is_none() {
-                    turn.end();
-                }
+                turn.end();
             }
             let Some(first) = waiting.or_else(|| jobs.next()) else { return };
             if let Some(pause) = turn.pause(Instant::now()) {
@@ -93,7 +82,6 @@ impl Writer {
                     None => break,
                 }
             }
-            was_alone = batch.len() == 1;
             next.extend(self.commit(batch, alone));
             next.append(&mut kept);
             kept = next;
