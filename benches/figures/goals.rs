@@ -43,6 +43,8 @@ const fn time(
 
 const FETCH: &str = "plain fetch of the log";
 const LIMIT: &str = "UNNEST-1000, 1 connection";
+/// The same with rows as callers give them, each to another posting.
+const SPREAD: &str = "UNNEST-1000 to as many postings, 1 connection";
 
 /// Those of PostgreSQL and SQLite; commands are compared with other libraries' elsewhere.
 const GOALS: &[Goal] = &[
@@ -62,6 +64,8 @@ const GOALS: &[Goal] = &[
     },
     rate("append, 256 callers, to UNNEST-1000", "append, 256 callers", LIMIT, 0.75, 1.0),
     rate("append, 1,024 callers, to UNNEST-1000", "append, 1024 callers", LIMIT, 0.85, 1.2),
+    rate("the same, 256 callers, to as many postings", "append, 256 callers", SPREAD, 0.75, 1.0),
+    rate("the same, 1,024 callers, to as many postings", "append, 1024 callers", SPREAD, 0.85, 1.2),
     rate(
         "100 events in one command, to UNNEST-100",
         "100 events in one command",

@@ -108,6 +108,31 @@ impl Held {
         Ok(())
     }
 
+    /// The events of requests of one event each, to as many postings, from arrays, into the table without
+    /// checks.
+    pub(crate) async fn append_each(&mut self, requests: &[AppendRequest]) -> Result<(), Failure> {
+        let parts: Vec<_> = requests.iter().map(|request| &request.streams()[0]).collect();
+        let events: Vec<_> = parts.iter().map(|part| &part.events[0]).collect();
+        let mut versions = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let ExpectedVersion::Exact(version) = part.expected else {
+                return Err("the benches expect exact versions".into());
+            };
+            versions.push(i32::try_from(version.as_u64())?);
+        }
+        sqlx::query(include_str!("sql/append_each.sql"))
+            .bind(events.iter().map(|event| event.event_id.as_uuid()).bind_iter())
+            .bind(parts[0].stream.aggregate_type())
+            .bind(parts.iter().map(|part| part.stream.aggregate_id()).bind_iter())
+            .bind(versions)
+            .bind(events.iter().map(|event| event.event_type.as_str()).bind_iter())
+            .bind(events.iter().map(|event| Json(event.payload.as_raw())).bind_iter())
+            .bind(events.iter().map(|event| Json(&event.metadata)).bind_iter())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
     /// The state of a posting by the store's own statement, and the number of its events.
     pub(crate) async fn load_page(
         &mut self,

@@ -138,6 +138,33 @@ async fn unnest(
     Ok(meter.stop(all, Some(calls.took))?.timed(calls.each))
 }
 
+/// The same events as so many callers append, one to each of their postings, in one INSERT each time on
+/// one connection.
+async fn unnest_each(postgres: &Postgres, plan: &Plan, postings: usize) -> Result<Sample, Failure> {
+    let url = postgres.fresh().await?;
+    Held::connect(&url).await?.run(include_str!("sql/create_events.sql")).await?;
+    let held = Arc::new(Mutex::new(Held::connect(&url).await?));
+    // each posting's first event, then each one's second, as callers take turns
+    let turns = |first, each| {
+        let lists = requests(first, postings, each, Shape::SINGLE);
+        let mut callers: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
+        let turn = move |_| callers.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>();
+        (0..each).map(turn).collect::<Vec<_>>()
+    };
+    let each = plan.calls(60_000 / postings as u64);
+    let insert = |turn: Vec<AppendRequest>| {
+        let held = held.clone();
+        async move {
+            held.lock().await.append_each(&turn).await.expect("nobody else writes these postings");
+        }
+    };
+    let (warm_up, lists) = (turns(WARM_UP, plan.warm_up(each)), turns(0, each));
+    concurrently(vec![warm_up], insert.clone()).await;
+    let meter = postgres.meter().await?;
+    let calls = concurrently(vec![lists], insert).await;
+    Ok(meter.stop(postings as u64 * each, Some(calls.took))?.timed(calls.each))
+}
+
 pub(crate) async fn pgbench(
     postgres: &Postgres,
     plan: &Plan,
@@ -166,6 +193,8 @@ pub(crate) async fn round(
         let name = format!("UNNEST-{events}, {}", counted(connections, "connection"));
         figures.take(&name, async || unnest(postgres, plan, events, connections).await).await?;
     }
+    let name = "UNNEST-1000 to as many postings, 1 connection";
+    figures.take(name, async || unnest_each(postgres, plan, 1_000).await).await?;
     for count in CROWDS {
         let name = format!("append, {count} callers");
         figures.take(&name, async || append(postgres, plan, count).await).await?;
