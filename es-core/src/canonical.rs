@@ -12,6 +12,8 @@ mod writer;
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use crate::content::ContentProblem;
 use writer::{Form, Writer};
 
@@ -121,8 +123,7 @@ pub(crate) fn is_canonical(text: &str) -> bool {
 fn canonical_string(bytes: &[u8]) -> Option<usize> {
     let mut length = 0;
     loop {
-        let rest = &bytes[length..];
-        length += rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        length += memchr2(b'"', b'\\', &bytes[length..])?;
         if bytes[length] == b'"' {
             return Some(length);
         }

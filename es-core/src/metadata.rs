@@ -2,6 +2,7 @@
 
 mod extra;
 mod field;
+mod in_place;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -9,6 +10,7 @@ mod version;
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -72,7 +74,7 @@ impl Metadata {
     ///
     /// When the text is neither a JSON object nor `null`.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        json::read(text)
+        json::read(text).map(|(metadata, _)| metadata)
     }
 
     /// Metadata as they stand in a store, where anybody may have written them; for backends that keep
@@ -82,8 +84,8 @@ impl Metadata {
     ///
     /// When the text is neither a JSON object nor `null`.
     pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
-        let metadata = Self::parse(text)?;
-        match metadata.extra.are_stored() {
+        let (metadata, is_plain) = json::read(text)?;
+        match is_plain || metadata.extra.are_stored() {
             true => Ok(metadata),
             false => Self::parse(&stored(text)),
         }
@@ -159,11 +161,7 @@ impl Metadata {
 
     /// Sets the standard field of this name, if it is one, from its JSON; answers whether that fits.
     fn set_standard(&mut self, name: &str, json: &str) -> bool {
-        // nearly every one has no escape, so that it need not be copied
-        let text = || match serde_json::from_str::<&str>(json) {
-            Ok(text) => Some(Cow::Borrowed(text)),
-            Err(_) => serde_json::from_str::<String>(json).ok().map(Cow::Owned),
-        };
+        let text = || string(json);
         match name {
             "causation_id" => {
                 put(&mut self.causation_id, text().and_then(|text| text.parse().ok()))
@@ -288,6 +286,16 @@ impl PartialEq for Metadata {
 /// True for `null`, and not for what could not be written.
 fn is_null(document: &Payload) -> bool {
     document.as_str() == "null" && document.unreadable_because().is_none()
+}
+
+/// The string that a value is, if it is one.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
+    // nearly every one has no escape, so that it need not be copied
+    match memchr(b'\\', text.as_bytes()) {
+        None => Some(Cow::Borrowed(text)),
+        Some(_) => serde_json::from_str(json).ok().map(Cow::Owned),
+    }
 }
 
 /// The integer that a value is, if it is a number and the type holds it.

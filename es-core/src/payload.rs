@@ -32,7 +32,8 @@ pub struct Payload(Form);
 #[derive(Clone)]
 enum Form {
     Json {
-        text: Arc<RawValue>,
+        /// Where it was made: an [`Arc`] of the text itself would be another copy.
+        text: Arc<Box<RawValue>>,
         spelling: Spelling,
     },
     /// What somebody put into the store that is no event, and why not.
@@ -255,7 +256,7 @@ pub(crate) fn decoded<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::
 
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(Form::Json { text: raw.into(), spelling: Spelling::Any })
+        Self(Form::Json { text: Arc::new(raw), spelling: Spelling::Any })
     }
 }
 

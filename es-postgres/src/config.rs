@@ -189,7 +189,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How many connections read; 2 by default, at least 1.
+    /// How many connections read; 2 by default, at least 1. Loads that wait share a statement, so that
+    /// more bring little unless the server is far away or pages are large.
     ///
     /// As many more are for snapshots. With the writers, the projectors and three more, one to follow
     /// the log, one to tell other processes and one for appends that others hold up, these are all

@@ -19,7 +19,7 @@ mod holder;
 mod lending;
 
 pub(crate) use holder::{Failed, Holder, Wanted};
-pub(crate) use lending::{Connections, Rows};
+pub(crate) use lending::{Borrowed, Connections, Rows};
 
 use crate::config::{Patience, PostgresConfig};
 use crate::error::{is_about_standby, is_lost, standby, store_error};

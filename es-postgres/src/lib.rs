@@ -8,6 +8,11 @@
 //! Success is answered after the commit. When an answer is lost the error says that the outcome is
 //! unknown; with an idempotency key the same append can be sent again.
 //!
+//! # Loads
+//!
+//! A page of a stream is one statement and one round trip, with its snapshot, too. Loads that arrive
+//! while all reading connections are busy wait and share the next statement, each with its own answer.
+//!
 //! # The log
 //!
 //! Positions are drawn before commits, so the log is read up to a *frontier*: everything at or

@@ -65,8 +65,8 @@ impl Projections {
     }
 
     /// Refuses further use, and wakes who waits to tell so.
-    pub(crate) async fn close(&self, connections: usize) {
-        self.connections.close(connections).await;
+    pub(crate) async fn close(&self) {
+        self.connections.close().await;
         self.commits.give();
     }
 }

@@ -16,12 +16,15 @@ use crate::config::{IdType, Layout};
 use crate::connection::{Bound, Connections, Doing};
 use crate::log::Log;
 use crate::row::{EventRow, Reached};
-use crate::sql::{Statements, TableStatements};
+use crate::snapshot::{Table, WithTail};
+use crate::sql::Statements;
 
 mod filling;
+mod loads;
 
 pub(crate) use filling::{Filling, OfStream, Sizes, out_of_order};
 use filling::{OfLog, unreadable};
+pub(crate) use loads::{Loads, Page, Range};
 
 /// How many positions of the log a page may look at, from the first event on, for what its filter
 /// wants. To bound the events instead they had to be counted, for each page of any log; so a log with
@@ -34,8 +37,11 @@ pub(crate) struct Reader {
     /// For snapshots: a cache must not take those who read events their connections.
     pub(crate) snapshots: Connections,
     pub(crate) statements: Arc<Statements>,
+    /// What reads streams forwards, and together with their snapshots.
+    streams: Arc<Loads<OfStream>>,
+    pub(crate) tails: Arc<Loads<WithTail>>,
     /// The aggregate type whose snapshots have a table of the application's.
-    pub(crate) table: Option<(String, TableStatements)>,
+    pub(crate) table: Option<Table>,
     pub(crate) ids: IdType,
     pub(crate) log: Arc<Log>,
     place: Arc<str>,
@@ -108,12 +114,12 @@ impl Reader {
         place: &str,
     ) -> Self {
         let sizes = Sizes::new();
-        let table = layout
-            .snapshots
-            .as_ref()
-            .map(|table| (table.aggregate_type.clone(), TableStatements::new(layout)));
         let (ids, place) = (layout.ids, Arc::from(place));
-        Self { connections, snapshots, statements, table, ids, log, place, sizes }
+        let (rest, together) = (&statements.read_stream_forwards, &statements.read_streams);
+        let streams = Loads::new(&connections, together, rest, ids);
+        let tails = Loads::new(&snapshots, &statements.latest_with_tails, rest, ids);
+        let table = Table::of(layout, &snapshots, rest);
+        Self { connections, snapshots, statements, streams, tails, table, ids, log, place, sizes }
     }
 
     /// Where the store is, for messages.
@@ -166,8 +172,15 @@ impl Reader {
         let doing = Doing("reading", Some(stream));
         let page =
             |filling: Filling| OfStream::new(filling.in_direction(read.direction), stream.clone());
-        let whole = page(Filling::new(read.limit, most, &self.place));
-        let read_page = self.connections.each_row(doing, || bound(most, true), whole).await?;
+        let whole = || page(Filling::new(read.limit, most, &self.place));
+        let statement = || bound(most, true);
+        let read_page = match read.direction {
+            Direction::Forwards => {
+                let range = Range { from: int(read.from), to: int(to), most };
+                self.streams.load(stream, range, statement, whole).await?
+            }
+            Direction::Backwards => self.connections.each_row(doing, statement, whole()).await?,
+        };
         if !read_page.is_cut_at_once() {
             return Ok(read_page.end(&self.sizes));
         }

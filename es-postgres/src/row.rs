@@ -80,6 +80,12 @@ fn stream_of(kind: Option<&str>, id: Option<&str>) -> Result<StreamId, StreamId>
     StreamId::new(kind, id).map_err(|_| StreamId::stand_in(kind, id))
 }
 
+/// How many bytes a row has of payload and metadata.
+pub(crate) fn bytes_of(row: &PgRow) -> usize {
+    let bytes = |column| row.try_get_raw(column).ok()?.as_bytes().ok().map(<[u8]>::len);
+    [column::METADATA, column::EVENT_DATA].into_iter().filter_map(bytes).sum()
+}
+
 impl<'a> EventRow<'a> {
     pub(crate) fn of(row: &'a PgRow, place: &'a str) -> Result<Self, StoreError> {
         let mut read = Self { row, place, position: None, version: None, payload: None };

@@ -13,18 +13,37 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
-use crate::config::IdType;
-use crate::connection::{Bound, Doing, Rows};
+use crate::config::{IdType, Layout};
+use crate::connection::{Bound, Connections, Doing, Rows};
 use crate::error::store_error;
-use crate::read::{OfStream, Reader, bind_id, bind_stream, int, one_more, out_of_order};
+use crate::read::{
+    Loads, OfStream, Page, Range, Reader, bind_id, bind_stream, int, one_more, out_of_order,
+};
 use crate::row::{Instant, Json as JsonText};
 use crate::sql::{Statement, TableStatements};
 
+/// A table of the application's for the snapshots of one aggregate type.
+pub(crate) struct Table {
+    aggregate_type: String,
+    statements: TableStatements,
+    tails: Arc<Loads<WithTail>>,
+}
+
+impl Table {
+    /// The one that a layout names; `rest` reads the rest of a stream.
+    pub(crate) fn of(layout: &Layout, connections: &Connections, rest: &Statement) -> Option<Self> {
+        let aggregate_type = layout.snapshots.as_ref()?.aggregate_type.clone();
+        let statements = TableStatements::new(layout);
+        let together = &statements.latest_with_tails_of_type;
+        let tails = Loads::new(connections, together, rest, layout.ids);
+        Some(Self { aggregate_type, statements, tails })
+    }
+}
+
 impl Reader {
-    /// The statements on the snapshots of this stream if they are in a table of the application's.
-    fn table_of(&self, stream: &StreamId) -> Option<&TableStatements> {
-        let (aggregate_type, table) = self.table.as_ref()?;
-        (aggregate_type == stream.aggregate_type()).then_some(table)
+    /// The table of the application's that has the snapshots of this stream.
+    fn table_of(&self, stream: &StreamId) -> Option<&Table> {
+        self.table.as_ref().filter(|table| table.aggregate_type == stream.aggregate_type())
     }
 
     /// A statement on the snapshots of this stream with its name bound, which is the id alone in a
@@ -36,7 +55,9 @@ impl Reader {
         of_table: impl Fn(&TableStatements) -> &Statement,
     ) -> Option<Bound<'static>> {
         match self.table_of(stream) {
-            Some(table) => bind_id(sqlx::query(of_table(table).sql()), self.ids, stream),
+            Some(table) => {
+                bind_id(sqlx::query(of_table(&table.statements).sql()), self.ids, stream)
+            }
             None => bind_stream(sqlx::query(general.sql()), self.ids, stream),
         }
     }
@@ -166,7 +187,7 @@ impl Reader {
             .snapshots
             .rows(Doing("listing the snapshots", None), || {
                 let which = match &self.table {
-                    Some((_, table)) => &table.list_snapshots_of_all,
+                    Some(table) => &table.statements.list_snapshots_of_all,
                     None => &self.statements.list_snapshots,
                 };
                 let statement = sqlx::query(which.sql()).bind(aggregate_type.to_owned());
@@ -176,7 +197,7 @@ impl Reader {
                 };
                 let statement = statement.bind(version).bind(limit);
                 match &self.table {
-                    Some((of_table, _)) => statement.bind(of_table.clone()),
+                    Some(table) => statement.bind(table.aggregate_type.clone()),
                     None => statement,
                 }
             })
@@ -208,9 +229,9 @@ impl Reader {
         up_to: StreamVersion,
         limit: PageLimit,
     ) -> Result<SnapshotAndTail, StoreError> {
-        let which = match self.table_of(stream) {
-            Some(table) => &table.latest_with_tail_of_type,
-            None => &self.statements.latest_with_tail,
+        let (which, loads) = match self.table_of(stream) {
+            Some(table) => (&table.statements.latest_with_tail_of_type, &table.tails),
+            None => (&self.statements.latest_with_tail, &self.tails),
         };
         let statement = || bind_stream(sqlx::query(which.sql()), self.ids, stream);
         if statement().is_none() {
@@ -222,10 +243,12 @@ impl Reader {
             let statement = statement().expect("the id was checked");
             statement.bind(int(up_to)).bind(one_more(most))
         };
-        let doing = Doing("reading", Some(stream));
-        let (page, place) = (self.page_of(stream, limit, most), self.place().into());
-        let rows = WithTail { stream: stream.clone(), page, snapshot: None, place };
-        let rows = self.snapshots.each_row(doing, bound, rows).await?;
+        let rows = || {
+            let (page, place) = (self.page_of(stream, limit, most), self.place().into());
+            WithTail { stream: stream.clone(), page, snapshot: None, place }
+        };
+        let range = Range { from: int(StreamVersion::FIRST), to: int(up_to), most };
+        let rows = loads.load(stream, range, bound, rows).await?;
         if rows.page.is_cut_at_once() {
             // the snapshot or the first event is too large to be sent: the events alone tell which
             let read = ReadStream::new(stream.clone()).to_version(up_to).limit(limit);
@@ -236,7 +259,7 @@ impl Reader {
 }
 
 /// A snapshot, if there is one, and a page of what follows it.
-struct WithTail {
+pub(crate) struct WithTail {
     stream: StreamId,
     snapshot: Option<Snapshot>,
     page: OfStream,
@@ -259,6 +282,18 @@ impl Rows for WithTail {
 
     fn cut_off(&mut self) -> bool {
         self.page.cut_off()
+    }
+}
+
+impl Page for WithTail {
+    const NUMBER: usize = 9;
+
+    fn tail(&self) -> &OfStream {
+        &self.page
+    }
+
+    fn tail_mut(&mut self) -> &mut OfStream {
+        &mut self.page
     }
 }
 

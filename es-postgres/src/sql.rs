@@ -127,6 +127,7 @@ statements! {
     is_within
     latest_snapshot
     latest_with_tail
+    latest_with_tails
     list_snapshots
     lock_holder
     look
@@ -156,6 +157,7 @@ statements! {
     read_log_filtered
     read_stream_backwards
     read_stream_forwards
+    read_streams
     save_snapshot
     table_database
     table_lock
@@ -189,6 +191,7 @@ statements! {
     delete_snapshots_of_type
     latest_snapshot_of_type
     latest_with_tail_of_type
+    latest_with_tails_of_type
     list_snapshots_of_all
     prune_snapshots_of_type
     save_snapshot_of_type

@@ -171,9 +171,9 @@ impl PostgresStore {
         let close = async {
             shared.writer.close().await;
             shared.log.settle().await;
-            shared.reader.connections.close(self.config().readers).await;
-            shared.reader.snapshots.close(self.config().readers).await;
-            shared.projections.close(self.config().projectors).await;
+            shared.reader.connections.close().await;
+            shared.reader.snapshots.close().await;
+            shared.projections.close().await;
         };
         let mut close = std::pin::pin!(close);
         let patience = self.config().connect_timeout;

@@ -268,7 +268,7 @@ impl Writer {
 
 /// Lets all run first that can run now. Another thread can take this over if one of those is at work for
 /// long, unlike the yield of tokio.
-async fn after_those_who_are_ready() {
+pub(crate) async fn after_those_who_are_ready() {
     let mut is_over = false;
     poll_fn(|context| match std::mem::replace(&mut is_over, true) {
         true => Poll::Ready(()),

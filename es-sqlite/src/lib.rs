@@ -89,6 +89,7 @@ mod transaction;
 mod write_ahead_log;
 mod writer;
 
+mod copies;
 mod projection;
 mod read;
 mod reader;

@@ -7,10 +7,12 @@ use es_core::backend::{
 };
 use es_core::execution::{IdempotencyKey, StreamVersion};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::copies::{Copies, Handing, LastCopies, Taking};
 use crate::error::Doing;
 use crate::reader::in_transaction;
-use crate::row::{EventRow, time_text};
+use crate::row::{EventRow, place, time_text};
 use crate::sql;
 
 /// How many events of the log one page may look at for those that its filter wants.
@@ -54,13 +56,24 @@ pub(crate) fn read_stream(
     connection: &Connection,
     read: &ReadStream,
 ) -> Result<StreamPage, StoreError> {
+    let last = stream_rows(connection, read, None)?;
+    Ok(Taking::new(read).end(last))
+}
+
+/// The same without a look at what the rows say; all but the last are handed over as they come.
+pub(crate) fn stream_rows(
+    connection: &Connection,
+    read: &ReadStream,
+    receiver: Option<&UnboundedSender<Copies>>,
+) -> Result<LastCopies, StoreError> {
     let to = match read.until {
         Some(instant) => read.to.min(last_until(connection, &read.stream, instant)?),
         None => read.to,
     };
     let is_to_the_end = goes_to_the_end(read);
-    let (page, more) = stream_page(connection, read, to)?;
-    let last = page.last().map(|last| last.version);
+    let mut page = Handing::new(read, receiver, place(connection));
+    let more = stream_page(connection, read, to, &mut page)?;
+    let last = page.last();
     let version = match (more, last) {
         (Some(version), _) => version,
         // of what is no number somebody has made 0
@@ -71,7 +84,9 @@ pub(crate) fn read_stream(
     if is_to_the_end && last.is_none() && version >= read.from.max(StreamVersion::FIRST) {
         if connection.is_autocommit() {
             // the stream has come to the place meanwhile, so that the two answers are of two moments
-            return in_transaction(connection, |connection| read_stream(connection, read));
+            return in_transaction(connection, |connection| {
+                stream_rows(connection, read, receiver)
+            });
         }
         let text = format!(
             "{} is at version {version}, and has no event from version {} on; the file is damaged",
@@ -79,20 +94,20 @@ pub(crate) fn read_stream(
         );
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
-    Ok(StreamPage::new(page.into_events(), version, more.is_some()))
+    Ok(page.end(version, more.is_some()))
 }
 
-/// The events of a page, and the version of the stream if there are more.
+/// Fills a page; answers the version of the stream if there are more events.
 fn stream_page(
     connection: &Connection,
     read: &ReadStream,
     to: StreamVersion,
-) -> Result<(PageBuilder, Option<StreamVersion>), StoreError> {
+    page: &mut Handing<'_>,
+) -> Result<Option<StreamVersion>, StoreError> {
     let statement = match read.direction {
         Direction::Forwards => sql::READ_STREAM_FORWARDS,
         Direction::Backwards => sql::READ_STREAM_BACKWARDS,
     };
-    let mut page = PageBuilder::new(read.limit);
     let mut more = None;
     let bounds = params![
         read.stream.aggregate_type(),
@@ -106,11 +121,9 @@ fn stream_page(
             more = Some(stream_version(connection, &read.stream)?);
             return Ok(false);
         }
-        let event = row.event(Some(&read.stream), &page);
-        page.push(event);
-        Ok(true)
+        Ok(page.take(&row))
     })?;
-    Ok((page, more))
+    Ok(more)
 }
 
 /// The version before the first event that was recorded later than `instant`.

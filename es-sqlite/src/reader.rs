@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use es_core::backend::StoreError;
 use rusqlite::Connection;
@@ -18,19 +19,20 @@ pub(crate) const QUEUE: usize = 256;
 /// One read: work on a reading thread's connection.
 pub(crate) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
+/// A read that was asked for.
+pub(crate) struct Asked<T, E>(oneshot::Receiver<thread::Result<Result<T, E>>>);
+
 impl Queue<Read> {
     /// Runs `work` on a reading thread, as the read that `call` names.
-    ///
-    /// A panic of `work` goes on in the caller.
-    pub(crate) async fn read<T, E, W>(
+    pub(crate) async fn ask<T, E, W>(
         &self,
         reads: Arc<OpenReads>,
         call: &'static str,
         work: W,
-    ) -> Result<T, E>
+    ) -> Result<Asked<T, E>, StoreError>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
@@ -43,7 +45,12 @@ impl Queue<Read> {
             }
         });
         self.send(read).await?;
-        match answer.await.map_err(|_| self.closed())? {
+        Ok(Asked(answer))
+    }
+
+    /// What the work answers. A panic of it goes on here.
+    pub(crate) async fn answer<T, E: From<StoreError>>(&self, asked: Asked<T, E>) -> Result<T, E> {
+        match asked.0.await.map_err(|_| self.closed())? {
             Ok(done) => done,
             Err(panic) => resume_unwind(panic),
         }

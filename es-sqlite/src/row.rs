@@ -1,7 +1,6 @@
 //! Rows and their typed forms.
 
 use std::borrow::Cow;
-use std::str::FromStr;
 
 use es_core::backend::{NewEvent, PageBuilder, Position, StreamId, Timestamp};
 use es_core::event::{EventFilter, EventId, Metadata, Payload, RecordedEvent};
@@ -59,26 +58,55 @@ impl<'a> EventRow<'a> {
         self.value(column::EVENT_DATA).as_bytes().map_or(0, <[u8]>::len)
     }
 
+    pub(crate) fn metadata_bytes(&self) -> usize {
+        self.value(column::METADATA).as_bytes().map_or(0, <[u8]>::len)
+    }
+
     /// The event, of `stream` if that is known, for this page.
     ///
     /// A row in which somebody wrote what is no event is one whose payload is unreadable: readers of
     /// the log pass it, and who decodes it is told the event and the column. A time that cannot be
     /// read is the earliest.
     pub(crate) fn event(&self, stream: Option<&StreamId>, page: &PageBuilder) -> RecordedEvent {
+        let stream = stream.cloned().or_else(|| {
+            let aggregate_type = self.text(column::AGGREGATE_TYPE)?;
+            page.stream_id(aggregate_type, self.text(column::AGGREGATE_ID)?).ok()
+        });
+        match (stream, self.parts()) {
+            (Some(stream), Some(parts)) => parts.event(stream, page, place(self.connection)),
+            (stream, _) => self.odd_event(stream, page),
+        }
+    }
+
+    /// The row without what its documents say; `None` if another column holds what is none of its
+    /// values, or one of these no text.
+    pub(crate) fn parts(&self) -> Option<Parts<'a>> {
+        Some(Parts {
+            event_id: self.event_id()?,
+            version: self.number(column::AGGREGATE_VERSION)?,
+            position: self.position(),
+            event_type: self.text(column::EVENT_TYPE)?,
+            recorded_at: self.time(),
+            metadata: match self.value(column::METADATA) {
+                ValueRef::Null => None,
+                metadata => Some(metadata.as_str().ok()?),
+            },
+            payload: self.text(column::EVENT_DATA)?,
+        })
+    }
+
+    /// The event of a row with a column that holds what is none of its values.
+    fn odd_event(&self, stream: Option<StreamId>, page: &PageBuilder) -> RecordedEvent {
         let mut odd = None;
         let mut must = |name: &'static str, is_read: bool| {
             if !is_read && odd.is_none() {
                 odd = Some(name);
             }
         };
-        let stream = stream.cloned().or_else(|| {
-            let aggregate_type = self.text(column::AGGREGATE_TYPE)?;
-            page.stream_id(aggregate_type, self.text(column::AGGREGATE_ID)?).ok()
-        });
         must("aggregate_id", stream.is_some());
         let version = self.number(column::AGGREGATE_VERSION);
         must("aggregate_version", version.is_some());
-        let event_id = self.text(column::EVENT_ID).and_then(|text| EventId::from_str(text).ok());
+        let event_id = self.event_id();
         must("event_id", event_id.is_some());
         must("event_type", self.text(column::EVENT_TYPE).is_some());
         let metadata = match self.value(column::METADATA) {
@@ -94,7 +122,6 @@ impl<'a> EventRow<'a> {
             (name, _) => Payload::unreadable(&self.unreadable(name.unwrap_or("event_data"))),
         };
         let position = self.position();
-        let time = self.text(column::CREATED_AT).and_then(|text| parse_time(text).ok());
         let event_id = event_id.unwrap_or_else(|| EventId::stand_in(position));
         let event_type = page.event_name(&self.shown(column::EVENT_TYPE));
         let event = NewEvent::named(event_id, event_type, payload);
@@ -109,8 +136,17 @@ impl<'a> EventRow<'a> {
             stream,
             StreamVersion::new(version.unwrap_or(0)),
             position,
-            time.unwrap_or(Timestamp::from_micros(i64::MIN)),
+            self.time(),
         )
+    }
+
+    fn event_id(&self) -> Option<EventId> {
+        self.text(column::EVENT_ID)?.parse().ok()
+    }
+
+    fn time(&self) -> Timestamp {
+        let time = self.text(column::CREATED_AT).and_then(|text| parse_time(text).ok());
+        time.unwrap_or(Timestamp::from_micros(i64::MIN))
     }
 
     fn value(&self, index: usize) -> ValueRef<'a> {
@@ -137,20 +173,71 @@ impl<'a> EventRow<'a> {
 
     /// The row named as well as it can be, whatever is in it.
     fn unreadable(&self, name: &str) -> String {
-        let stream = StreamId::stand_in(
-            &self.shown(column::AGGREGATE_TYPE),
-            &self.shown(column::AGGREGATE_ID),
-        );
-        format!(
-            "{name} of event {} of stream {} at position {} in {} cannot be read",
-            StreamId::stand_in(&self.shown(column::AGGREGATE_VERSION), "")
-                .aggregate_id()
-                .trim_end_matches('/'),
-            stream.aggregate_id(),
-            self.position(),
-            self.connection.path().unwrap_or("the store"),
-        )
+        let version = StreamId::stand_in(&self.shown(column::AGGREGATE_VERSION), "");
+        let version = version.aggregate_id().trim_end_matches('/');
+        let aggregate_type = self.shown(column::AGGREGATE_TYPE);
+        let aggregate_id = self.shown(column::AGGREGATE_ID);
+        let of = (&*aggregate_type, &*aggregate_id);
+        unreadable(name, version, of, self.position(), place(self.connection))
     }
+}
+
+/// A row without what its documents say.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) event_id: EventId,
+    pub(crate) version: u64,
+    pub(crate) position: Position,
+    pub(crate) event_type: &'a str,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) metadata: Option<&'a str>,
+    pub(crate) payload: &'a str,
+}
+
+impl Parts<'_> {
+    /// The event of a stream for this page, as [`EventRow::event`] reads it; `place` is the
+    /// [place](place) that the row is from.
+    pub(crate) fn event(&self, stream: StreamId, page: &PageBuilder, place: &str) -> RecordedEvent {
+        let metadata = match self.metadata {
+            Some(text) => Metadata::from_stored(text).ok(),
+            None => Some(Metadata::default()),
+        };
+        let payload = match (&metadata, Payload::from_stored(self.payload)) {
+            (Some(_), Ok(payload)) => payload,
+            (metadata, _) => {
+                let name = if metadata.is_none() { "metadata" } else { "event_data" };
+                let of = (stream.aggregate_type(), stream.aggregate_id());
+                let version = self.version.to_string();
+                Payload::unreadable(&unreadable(name, &version, of, self.position, place))
+            }
+        };
+        let event_type = page.event_name(self.event_type);
+        let mut event = NewEvent::named(self.event_id, event_type, payload);
+        event.metadata = metadata.unwrap_or_default();
+        let version = StreamVersion::new(self.version);
+        RecordedEvent::new(event, stream, version, self.position, self.recorded_at)
+    }
+}
+
+/// What a connection reads.
+pub(crate) fn place(connection: &Connection) -> &str {
+    connection.path().unwrap_or("the store")
+}
+
+/// Why an event of a stream, whose type and id are given, has no payload.
+fn unreadable(
+    name: &str,
+    version: &str,
+    (aggregate_type, aggregate_id): (&str, &str),
+    position: Position,
+    place: &str,
+) -> String {
+    let stream = StreamId::stand_in(aggregate_type, aggregate_id);
+    let stream = stream.aggregate_id();
+    format!(
+        "{name} of event {version} of stream {stream} at position {position} in {place} cannot be \
+         read"
+    )
 }
 
 /// The length of a time with six digits of fraction.

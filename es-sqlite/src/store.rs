@@ -13,17 +13,18 @@ use es_core::backend::{
 use es_core::environment::Clock;
 use es_core::execution::IdempotencyKey;
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::append::{CheckedAppend, append};
 use crate::backup::Backups;
 use crate::config::SqliteConfig;
+use crate::copies::Taking;
 use crate::history::{History, Newest, newest};
 use crate::open_reads::OpenReads;
 use crate::projection::Inline;
 use crate::queue::Queue;
 use crate::read;
-use crate::reader::{Read, in_transaction};
+use crate::reader::{Asked, Read, in_transaction};
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
 use crate::writer::{Flush, Job};
@@ -194,12 +195,23 @@ impl SqliteStore {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
+        let asked = self.ask(call, work).await?;
+        self.shared.reads.answer(asked).await
+    }
+
+    /// Asks for such work, which goes on meanwhile.
+    async fn ask<T, E, W>(&self, call: &'static str, work: W) -> Result<Asked<T, E>, StoreError>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
         self.shared.check_poison()?;
         let history = Arc::clone(&self.shared.history);
         let open_reads = Arc::clone(&self.shared.open_reads);
         self.shared
             .reads
-            .read(open_reads, call, move |connection| {
+            .ask(open_reads, call, move |connection| {
                 history.check_file_sometimes()?;
                 work(connection)
             })
@@ -308,14 +320,20 @@ impl EventStore for SqliteStore {
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let mut page = Taking::new(read);
+        let (sender, mut rows) = mpsc::unbounded_channel();
         let read = read.clone();
-        self.read_plainly("read_stream", move |connection| {
-            if read::goes_to_the_end(&read) {
-                return read::read_stream(connection, &read);
+        let rest = self.ask("read_stream", move |connection| {
+            let hand_over =
+                |connection: &Connection| read::stream_rows(connection, &read, Some(&sender));
+            match read::goes_to_the_end(&read) {
+                true => hand_over(connection),
+                false => in_transaction(connection, hand_over),
             }
-            in_transaction(connection, |connection| read::read_stream(connection, &read))
-        })
-        .await
+        });
+        let rest = rest.await?;
+        page.take_from(&mut rows).await;
+        Ok(page.end(self.shared.reads.answer(rest).await?))
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {

@@ -1,5 +1,6 @@
 //! What strings and keys may contain.
 
+use memchr::memchr2;
 use serde_json::Value;
 
 use super::ContentProblem;
@@ -30,7 +31,11 @@ pub(super) fn check_key(text: &str, open: usize, end: usize) -> Result<(), Conte
 
 /// True if serde_json would take an object in `text` for a value of its own.
 pub(crate) fn has_reserved_key(text: &str) -> bool {
-    // nearly every text has neither the name nor escapes that could spell it
+    // nearly every text has neither the sign that the names begin with nor an escape
+    if memchr2(b'$', b'\\', text.as_bytes()).is_none() {
+        return false;
+    }
+    // nor the name, nor escapes that could spell it
     if !text.contains("$serde_json::private::") && !text.contains("\\u") {
         return false;
     }

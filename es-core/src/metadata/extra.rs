@@ -21,12 +21,45 @@ struct Fields {
     /// The object that was read; nothing once it is taken apart to be changed or stored.
     text: Box<str>,
     /// Where in it the names and the values stand; no name twice, and no `null`.
-    places: Box<[(Place, Place)]>,
+    places: Places,
     map: OnceLock<BTreeMap<String, Payload>>,
 }
 
-/// Bytes of a text, of which metadata have fewer than 4 GiB.
+/// Where in an object the names and the values of fields stand.
+#[derive(Clone, Default)]
+pub(super) struct Places(Vec<(Place, Place)>);
+
+/// Bytes of a text that has fewer than 4 GiB.
 type Place = Range<u32>;
+
+impl Places {
+    /// As many fields as most domains have, so that there is one allocation for them.
+    const USUAL: usize = 6;
+
+    pub(super) fn add(&mut self, name: Range<usize>, value: Range<usize>) {
+        if self.0.is_empty() {
+            self.0.reserve_exact(Self::USUAL);
+        }
+        self.0.push((place(name), place(value)));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn names<'a>(&self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(move |(name, _)| part(text, name))
+    }
+}
+
+fn place(bytes: Range<usize>) -> Place {
+    let at = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
+    at(bytes.start)..at(bytes.end)
+}
+
+fn part<'a>(text: &'a str, place: &Place) -> &'a str {
+    text.get(place.start as usize..place.end as usize).unwrap_or_default()
+}
 
 /// A field as it is kept.
 #[derive(Clone, Copy)]
@@ -59,10 +92,9 @@ fn document(text: &str) -> Payload {
 impl Fields {
     /// The names and values of the object, as long as it is kept.
     fn parts(&self) -> impl Iterator<Item = (&str, &str)> {
-        let part = move |place: &Place| {
-            self.text.get(place.start as usize..place.end as usize).unwrap_or_default()
-        };
-        self.places.iter().map(move |(name, value)| (part(name), part(value)))
+        let both =
+            move |(name, value): &(Place, Place)| (part(&self.text, name), part(&self.text, value));
+        self.places.0.iter().map(both)
     }
 
     fn map(&self) -> &BTreeMap<String, Payload> {
@@ -72,22 +104,16 @@ impl Fields {
 
     fn forget_text(&mut self) {
         self.text = Box::default();
-        self.places = Box::default();
+        self.places = Places::default();
     }
 }
 
 impl Extra {
-    /// Those of an object: of each that counts, its name and its value, which are parts of `text`.
-    pub(super) fn of_object(text: &str, fields: &[(&str, &str)]) -> Self {
-        if fields.is_empty() {
+    /// Those of an object that stand in these places.
+    pub(super) fn of_object(text: &str, places: Places) -> Self {
+        if places.0.is_empty() {
             return Self::default();
         }
-        let at = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
-        let place = |part: &str| {
-            let start = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
-            at(start)..at(start + part.len())
-        };
-        let places = fields.iter().map(|&(name, value)| (place(name), place(value))).collect();
         Self(Some(Arc::new(Fields { text: text.into(), places, map: OnceLock::new() })))
     }
 

@@ -5,9 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::value::RawValue;
 
-use super::{Extra, Metadata, STANDARD};
+use super::{Metadata, in_place};
 use crate::payload::Payload;
 
 /// The name of a field, borrowed where it can be. Half of a surrogate pair, which is no character,
@@ -77,78 +76,12 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// The metadata that a text is; the fields of the domain stay where they stand in it.
-pub(super) fn read(text: &str) -> Result<Metadata, serde_json::Error> {
-    let Members { standard, mut others, is_odd } = serde_json::from_str(text)?;
-    if is_odd || u32::try_from(text.len()).is_err() {
-        return serde_json::from_str(text).map(|Whole(metadata)| metadata);
-    }
-    let mut metadata = Metadata::default();
-    for (name, value) in standard.into_iter().flatten() {
-        if !metadata.set_standard(name, value) && value != "null" {
-            others.push((name, value));
-        }
-    }
-    metadata.extra = Extra::of_object(text, &others);
-    Ok(metadata)
-}
-
-/// The fields of an object, each with its name, as parts of its text.
-#[derive(Default)]
-struct Members<'a> {
-    /// Each as it stands there last.
-    standard: [Option<(&'a str, &'a str)>; STANDARD.len()],
-    /// Those that are not `null`.
-    others: Vec<(&'a str, &'a str)>,
-    /// True if a name has an escape or stands twice, or if there are too many.
-    is_odd: bool,
-}
-
-impl<'a> Members<'a> {
-    /// More than metadata have; each of them is compared with each.
-    const MOST: usize = 32;
-
-    fn add(&mut self, name: Cow<'a, str>, value: &'a str) {
-        let Cow::Borrowed(name) = name else {
-            self.is_odd = true;
-            return;
-        };
-        if let Some(at) = STANDARD.iter().position(|standard| *standard == name) {
-            self.standard[at] = Some((name, value));
-        } else if self.others.len() == Self::MOST
-            || self.others.iter().any(|(other, _)| *other == name)
-        {
-            self.is_odd = true;
-        } else if value != "null" {
-            self.others.push((name, value));
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object of metadata, or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<Members<'de>, E> {
-                Ok(Members::default())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Members::default();
-                while let Some(Name(name)) = map.next_key()? {
-                    let value: &'de RawValue = map.next_value()?;
-                    members.add(name, value.get());
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_any(Fields)
+/// The metadata that a text is, and whether it is known that every store reads them as they stand in it;
+/// the fields of the domain stay there.
+pub(super) fn read(text: &str) -> Result<(Metadata, bool), serde_json::Error> {
+    match in_place::read(text) {
+        Some(read) => Ok(read),
+        None => serde_json::from_str(text).map(|Whole(metadata)| (metadata, false)),
     }
 }
 

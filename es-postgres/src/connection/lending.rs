@@ -43,6 +43,7 @@ impl Rows for Vec<PgRow> {
 pub(crate) struct Connections {
     connector: Arc<Connector>,
     runtime: Handle,
+    count: usize,
     free: Arc<Semaphore>,
     slots: Arc<Mutex<Vec<Slot>>>,
 }
@@ -81,6 +82,13 @@ impl Borrowed {
         self.loan.slot.take(&self.loan.connections.connector).await
     }
 
+    /// Makes sure that there is a connection, before it is decided what is sent.
+    pub(crate) async fn reach(&mut self) -> Result<(), StoreError> {
+        let connection = self.take().await?;
+        self.keep(connection);
+        Ok(())
+    }
+
     /// Puts it back, once it is certain that nothing is under way on it.
     pub(crate) fn keep(&mut self, connection: PgConnection) {
         self.loan.slot.keep(connection);
@@ -93,6 +101,7 @@ impl Connections {
         Self {
             connector,
             runtime: runtime.clone(),
+            count,
             free: Arc::new(Semaphore::new(count)),
             slots: Arc::new(Mutex::new(slots)),
         }
@@ -130,15 +139,26 @@ impl Connections {
     pub(crate) async fn each_row<R: Rows>(
         &self,
         what: Doing<'_>,
+        statement: impl FnMut() -> Bound<'static>,
+        rows: R,
+    ) -> Result<R, StoreError> {
+        self.each_row_on(None, what, statement, rows).await
+    }
+
+    /// The same on a connection that was borrowed for it, if there is one.
+    pub(crate) async fn each_row_on<R: Rows>(
+        &self,
+        mut borrowed: Option<Borrowed>,
+        what: Doing<'_>,
         mut statement: impl FnMut() -> Bound<'static>,
         mut rows: R,
     ) -> Result<R, StoreError> {
         loop {
-            let (this, bound) = (self.clone(), statement());
+            let (this, on, bound) = (self.clone(), borrowed.take(), statement());
             let (name, stream) = (what.0, what.1.cloned());
             let attempt = async move {
                 let doing = Doing(name, stream.as_ref());
-                let is_done = this.attempt(doing, bound, &mut rows).await;
+                let is_done = this.attempt(on, doing, bound, &mut rows).await;
                 (is_done, rows)
             };
             let (is_done, back) = self.own(what, attempt).await?;
@@ -150,15 +170,19 @@ impl Connections {
     }
 
     /// Answers whether the statement was done: not if its connection had been lost since it was last
-    /// used, which is found out for each only once.
-    async fn attempt(
+    /// used, which is found out for each only once. For a task of the store's own.
+    pub(crate) async fn attempt(
         &self,
+        on: Option<Borrowed>,
         what: Doing<'_>,
         statement: Bound<'static>,
         rows: &mut impl Rows,
     ) -> Result<bool, StoreError> {
         let connector = &self.connector;
-        let mut borrowed = self.loan(what).await?;
+        let mut borrowed = match on {
+            Some(borrowed) => borrowed,
+            None => self.loan(what).await?,
+        };
         let was_used = borrowed.loan.slot.is_used();
         let mut connection = borrowed.take().await?;
         let mut has_row = false;
@@ -221,9 +245,28 @@ impl Connections {
 
     /// A connection for several statements; for a task of the store's own.
     pub(crate) async fn loan(&self, what: impl Display) -> Result<Borrowed, StoreError> {
-        let permit = self.permit(what).await?;
+        Ok(self.borrowed(self.permit(what).await?))
+    }
+
+    /// A connection, if one is free and nobody waits for it.
+    pub(crate) fn try_loan(&self) -> Option<Borrowed> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        Some(self.borrowed(permit))
+    }
+
+    fn borrowed(&self, permit: OwnedSemaphorePermit) -> Borrowed {
         let slot = self.slots().pop().expect("there is a slot for each permit");
-        Ok(Borrowed { loan: Loan { connections: self.clone(), slot }, _permit: permit })
+        Borrowed { loan: Loan { connections: self.clone(), slot }, _permit: permit }
+    }
+
+    /// Begins a task of the store's own. It is dropped at once if the runtime has ended.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     pub(crate) fn connector(&self) -> &Connector {
@@ -253,8 +296,8 @@ impl Connections {
     }
 
     /// Refuses further use and closes what is open, once it is free.
-    pub(crate) async fn close(&self, count: usize) {
-        let all = self.free.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await;
+    pub(crate) async fn close(&self) {
+        let all = self.free.acquire_many(u32::try_from(self.count).unwrap_or(u32::MAX)).await;
         if all.is_err() {
             return;
         }

@@ -12,6 +12,7 @@ use es_core::execution::StreamVersion;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use super::loads::Page;
 use crate::connection::Rows;
 use crate::row::{EventRow, Reached};
 
@@ -99,6 +100,17 @@ impl Filling {
         self.is_cut && self.count == 0
     }
 
+    /// Makes room for so many events in all, if the page has ended for want of that; answers for how many
+    /// more.
+    fn widen(&mut self, most: usize) -> usize {
+        let more = most.saturating_sub(self.count);
+        if !self.is_full || self.count < self.most || more == 0 {
+            return 0;
+        }
+        (self.most, self.is_full) = (most, false);
+        more
+    }
+
     /// The events, and whether more follow.
     pub(crate) fn end(self) -> (Vec<RecordedEvent>, bool) {
         (self.page.into_events(), self.is_full)
@@ -148,11 +160,40 @@ pub(crate) struct OfStream {
     filling: Filling,
     stream: StreamId,
     version: i64,
+    /// True if the statement has told the version.
+    is_told: bool,
 }
 
 impl OfStream {
     pub(super) fn new(filling: Filling, stream: StreamId) -> Self {
-        Self { filling, stream, version: 0 }
+        Self { filling, stream, version: 0, is_told: false }
+    }
+
+    pub(super) fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// True if there was a row, of an event or not.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    /// Makes room for no more than so many events, for now.
+    pub(super) fn narrow(&mut self, most: usize) {
+        self.filling.most = self.filling.most.min(most);
+    }
+
+    /// Makes room for so many in all; answers at which version the next statement begins, and how many it
+    /// reads, if there is one.
+    pub(super) fn widen(&mut self, most: usize) -> Option<(i32, usize)> {
+        // the event that there was no room for
+        let next = i32::try_from(self.filling.last?).ok()?;
+        let more = self.filling.widen(most);
+        if more == 0 {
+            return None;
+        }
+        self.is_told = false;
+        Some((next, more))
     }
 
     /// True if not even the first event could be sent.
@@ -176,15 +217,28 @@ impl OfStream {
 
 impl Rows for OfStream {
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
-        if !self.is_begun() {
+        if !self.is_told {
             self.version =
                 row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
+            self.is_told = true;
         }
         self.filling.take(&row, Some(&self.stream))
     }
 
     fn cut_off(&mut self) -> bool {
         self.filling.cut_off()
+    }
+}
+
+impl Page for OfStream {
+    const NUMBER: usize = 8;
+
+    fn tail(&self) -> &OfStream {
+        self
+    }
+
+    fn tail_mut(&mut self) -> &mut OfStream {
+        self
     }
 }
 

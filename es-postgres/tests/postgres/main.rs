@@ -21,6 +21,7 @@ mod huge_rows;
 mod import;
 mod inline;
 mod language;
+mod loads;
 mod looks;
 mod migrations;
 mod model_plans;

@@ -7,6 +7,7 @@ use es_core::event::EventFilter;
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use es_postgres::{IdType, Layout, PostgresConfig};
+use futures_util::future::join_all;
 
 use crate::support::waiting::until;
 use crate::support::{
@@ -14,7 +15,7 @@ use crate::support::{
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 22] = [
+const HOT: [(&str, &str, &str); 25] = [
     ("append_event", ONE_EVENT, "unique_aggregate_version"),
     ("append_event_keyed", ONE_EVENT_KEYED, "unique_aggregate_version"),
     ("append_event_keyed", ONE_EVENT_KEYED, "idx_execution_events_idempotency"),
@@ -32,6 +33,7 @@ const HOT: [(&str, &str, &str); 22] = [
         "'posting', '1', 1, 2147483647, 501, TRUE",
         "unique_aggregate_version",
     ),
+    ("read_streams", STREAMS, "unique_aggregate_version"),
     ("version_until", "'posting', '1', now()", "unique_aggregate_version"),
     ("find_request", "'posting', '1', 'k'", "idx_execution_events_idempotency"),
     ("read_log", "0, 1000000, 501, TRUE", "idx_execution_events_position"),
@@ -42,6 +44,8 @@ const HOT: [(&str, &str, &str); 22] = [
     ),
     ("latest_with_tail", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
     ("latest_with_tail", "'posting', '1', 2147483647, 501", "execution_events_snapshots_pkey"),
+    ("latest_with_tails", STREAMS, "unique_aggregate_version"),
+    ("latest_with_tails", STREAMS, "execution_events_snapshots_pkey"),
     ("projection_load", "'mail', 'active', '{a,b}'", "execution_events_projection_rows_pkey"),
     ("projection_rows", "'mail', 'active', 'a', 100", "execution_events_projection_rows_pkey"),
     (
@@ -62,18 +66,21 @@ const HOT: [(&str, &str, &str); 22] = [
 const ONE_EVENT: &str = "'posting', '1', 7, now(), gen_random_uuid(), 'x', '{}', '{}'";
 const ONE_EVENT_KEYED: &str = "'posting', '1', 7, now(), gen_random_uuid(), 'x', '{}', '{}', 'k'";
 const EVENTS: &str = "'posting', '1', 7, now(), '{}', '{}', '{}', '{}'";
+const STREAMS: &str = "'{posting,posting}', '{1,2}', '{1,7}', '{2147483647,9}', '{65,65}'";
 const EVENTS_KEYED: &str = "'posting', '1', 7, now(), '{}', '{}', '{}', '{}', 'k'";
 
 /// What is hot where snapshots are in a table of the application's.
-const HOT_OF_TYPE: [(&str, &str, &str); 4] = [
+const HOT_OF_TYPE: [(&str, &str, &str); 6] = [
     ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
     ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "kept_of_stream"),
+    ("latest_with_tails_of_type", STREAMS, "unique_aggregate_version"),
+    ("latest_with_tails_of_type", STREAMS, "kept_of_stream"),
     ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "kept_of_stream"),
     ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "execution_events_snapshots_pkey"),
 ];
 
 /// What reads a part of a stream or of the log, in its order.
-const IN_ORDER: [&str; 7] = [
+const IN_ORDER: [&str; 10] = [
     "read_log",
     "read_log_filtered",
     "read_stream_forwards",
@@ -81,6 +88,9 @@ const IN_ORDER: [&str; 7] = [
     "version_until",
     "latest_with_tail",
     "latest_with_tail_of_type",
+    "read_streams",
+    "latest_with_tails",
+    "latest_with_tails_of_type",
 ];
 
 fn statement(name: &str) -> String {
@@ -137,6 +147,11 @@ async fn check_plans(database: &TestDatabase, when: &str) {
         if name.starts_with("append_event") {
             let lookups = plan.matches("unique_aggregate_version").count();
             assert_eq!(lookups, 1, "the head is looked up once, {name}, {when}:\n{plan}");
+        }
+        if ["read_streams", "latest_with_tails", "latest_with_tails_of_type"].contains(&name) {
+            let lookups = plan.matches("unique_aggregate_version").count();
+            assert_eq!(lookups, 2, "the version, and then the events, {name}, {when}:\n{plan}");
+            assert!(!plan.contains("Hash") && !plan.contains("Merge"), "{name}, {when}:\n{plan}");
         }
         if IN_ORDER.contains(&name) {
             assert!(!plan.contains("Sort"), "{name}, {when}:\n{plan}");
@@ -210,7 +225,12 @@ async fn a_session_from_the_days_of_the_empty_table_scans_nothing() {
         let request =
             AppendRequest::to(format!("account/n{number}").parse().unwrap(), exactly(0), events(2));
         store.append(request).await.unwrap();
-        store.read_stream(&ReadStream::new("posting/7".parse().unwrap())).await.unwrap();
+        let reads: Vec<_> = (0..5)
+            .map(|stream| ReadStream::new(format!("posting/{stream}").parse().unwrap()))
+            .collect();
+        for page in join_all(reads.iter().map(|read| store.read_stream(read))).await {
+            assert_eq!(page.unwrap().events.len(), 10);
+        }
         store.read_log(&ReadLog::from_start()).await.unwrap();
     }
     store.close().await;

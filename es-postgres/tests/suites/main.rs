@@ -8,6 +8,7 @@ mod contract_ints;
 mod contract_own;
 mod contract_pooled;
 mod contract_table;
+mod contract_together;
 mod contract_within;
 mod projections_own;
 mod projections_pooled;

@@ -3,8 +3,10 @@
 use crate::support::{Folder, event, stream};
 use es_core::ExpectedVersion;
 use es_core::backend::{
-    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind,
+    AppendError, AppendRequest, EventStore, PageBuilder, PageLimit, ReadLog, ReadStream,
+    StoreErrorKind,
 };
+use es_core::event::MetadataField;
 use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_sqlite::SqliteStore;
 
@@ -30,6 +32,53 @@ async fn what_was_appended_is_read_back_after_reopening() {
     let log = store.read_log(&ReadLog::from_start()).await.unwrap();
     assert_eq!((log.events.len(), log.at_end), (3, true));
     assert_eq!(log.next, appended.position());
+}
+
+#[tokio::test]
+async fn a_page_of_a_stream_holds_what_fits_however_its_rows_were_handed_over() {
+    let (_folder, store) = Folder::with_store().await;
+    let of = stream("posting/1");
+    let events = (0..300_usize).map(|number| {
+        // some are read where their rows are, and only the domain's metadata count
+        let mut event = event(&"x".repeat(if number % 70 == 69 { 70_000 } else { number % 7 }));
+        event.metadata.correlation_id = Some("c".repeat(number + 1));
+        if number % 3 == 0 {
+            event.metadata.set(MetadataField::new("note"), "n".repeat(number));
+        }
+        event
+    });
+    let events = events.collect();
+    let request = AppendRequest::to(of.clone(), ExpectedVersion::NoStream, events);
+    store.append(request).await.unwrap();
+    let all = ReadStream::new(of).limit(PageLimit::events(usize::MAX).bytes(usize::MAX));
+    let whole = store.read_stream(&all).await.unwrap().events;
+    assert_eq!(whole.len(), 300);
+    for limit in [
+        PageLimit::default(),
+        PageLimit::events(128),
+        PageLimit::events(129),
+        PageLimit::events(200).bytes(1_000),
+        PageLimit::events(usize::MAX).bytes(20_000),
+    ] {
+        let (mut next, mut rest) = (Some(all.clone().limit(limit)), &whole[..]);
+        while let Some(read) = next {
+            let page = store.read_stream(&read).await.unwrap();
+            let mut expected = PageBuilder::new(limit);
+            for event in rest {
+                if !expected.admits(event.payload.as_str().len()) {
+                    break;
+                }
+                expected.push(event.clone());
+            }
+            let expected = expected.into_events();
+            rest = &rest[expected.len()..];
+            assert_eq!(page.events, expected, "{limit:?}");
+            assert_eq!(page.has_more, !rest.is_empty(), "{limit:?}");
+            assert_eq!(page.stream_version, StreamVersion::new(300));
+            next = read.after(&page);
+        }
+        assert!(rest.is_empty(), "{limit:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Fields are the same where they stand in an object and taken apart, whatever stands there.
 
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 
 use super::*;
 
@@ -30,9 +30,15 @@ const VALUES: &[&str] = &[
     "-0",
     "1e2",
     "1.50",
+    "0",
+    "-0.5",
+    "-12",
+    "1.5E+2",
     "18446744073709551617",
     "1e400",
     "\"x\"",
+    "\"é\"",
+    "\"7\"",
     "\"\\u00e9\\n\"",
     "\"\\ud800\"",
     "\"2.1\"",
@@ -51,6 +57,24 @@ fn object() -> impl Strategy<Value = String> {
             .iter()
             .map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}{space}"));
         format!("{{{}}}", Vec::from_iter(fields).join(","))
+    })
+}
+
+/// What stands where something else should.
+const PIECES: &[&str] = &[
+    "", "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0061", "0", "7", "-", ".", "e", "+", " ",
+    "\t", "\u{1}", "\u{a0}", "é", "nul", "null", "true", "x",
+];
+
+/// An object of which a few characters are others, or are gone.
+fn nearly_an_object() -> impl Strategy<Value = String> {
+    let change = (any::<Index>(), 0..4_usize, select(PIECES));
+    (object(), change).prop_map(|(text, (at, count, piece))| {
+        let mut text = Vec::from_iter(text.chars());
+        let at = at.index(text.len());
+        let end = text.len().min(at + count);
+        text.splice(at..end, piece.chars());
+        String::from_iter(text)
     })
 }
 
@@ -83,6 +107,46 @@ proptest! {
     #[test]
     fn each_field_is_the_same_where_it_stands_and_taken_apart(text in object()) {
         check(&text);
+    }
+
+    #[test]
+    fn what_serde_refuses_is_refused_and_nothing_else(text in nearly_an_object()) {
+        let is_read = serde_json::from_str::<Metadata>(&text).is_ok();
+        prop_assert_eq!(Metadata::parse(&text).is_ok(), is_read, "{}", text);
+        prop_assert_eq!(Metadata::from_stored(&text).is_ok(), is_read, "{}", text);
+        if is_read {
+            check(&text);
+        }
+    }
+}
+
+/// Or these laws would be of nothing.
+#[test]
+fn what_programs_write_is_read_in_place() {
+    for (text, is_plain) in [
+        (SPECIFICATION, true),
+        ("{}", true),
+        (r#" { "a" : -1.50 , "b":"é", "c":null,"d":false } "#, true),
+        (r#"{"event_version":"x","correlation_id":null}"#, true),
+        (r#"{"a":"\n"}"#, false),
+        (r#"{"a":[1]}"#, false),
+        (r#"{"a":1e2}"#, false),
+        (r#"{"a":-0}"#, false),
+    ] {
+        let read = in_place::read(text).map(|(_, is_plain)| is_plain);
+        assert_eq!(read, Some(is_plain), "{text}");
+    }
+    for text in [
+        "null",
+        r#"{"\u0061":1}"#,
+        r#"{"a":1,"a":2}"#,
+        r#"{"causation_id":1,"causation_id":2}"#,
+        r#"{"a":1}x"#,
+        r#"{"a":01}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":nulls}"#,
+    ] {
+        assert!(in_place::read(text).is_none(), "{text}");
     }
 }
 
