@@ -214,7 +214,7 @@ impl Taking {
                         payload: next(row.payload),
                     };
                     let is_admitted = self.admits(parts.payload.len());
-                    is_admitted.then(|| parts.event(self.stream.clone(), &self.page, &place))
+                    is_admitted.then(|| parts.event(self.stream.clone(), &self.page, || &*place))
                 }
                 Copied::Event(event) => self.admits(event.payload.as_str().len()).then_some(*event),
             };

@@ -73,7 +73,7 @@ impl<'a> EventRow<'a> {
             page.stream_id(aggregate_type, self.text(column::AGGREGATE_ID)?).ok()
         });
         match (stream, self.parts()) {
-            (Some(stream), Some(parts)) => parts.event(stream, page, place(self.connection)),
+            (Some(stream), Some(parts)) => parts.event(stream, page, || place(self.connection)),
             (stream, _) => self.odd_event(stream, page),
         }
     }
@@ -195,9 +195,14 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// The event of a stream for this page, as [`EventRow::event`] reads it; `place` is the
-    /// [place](place) that the row is from.
-    pub(crate) fn event(&self, stream: StreamId, page: &PageBuilder, place: &str) -> RecordedEvent {
+    /// The event of a stream for this page, as [`EventRow::event`] reads it; `place` answers the
+    /// [place](place) that the row is from, for which SQLite is asked only if it has to be named.
+    pub(crate) fn event<'p>(
+        &self,
+        stream: StreamId,
+        page: &PageBuilder,
+        place: impl FnOnce() -> &'p str,
+    ) -> RecordedEvent {
         let metadata = match self.metadata {
             Some(text) => Metadata::from_stored(text).ok(),
             None => Some(Metadata::default()),
@@ -208,7 +213,7 @@ impl Parts<'_> {
                 let name = if metadata.is_none() { "metadata" } else { "event_data" };
                 let of = (stream.aggregate_type(), stream.aggregate_id());
                 let version = self.version.to_string();
-                Payload::unreadable(&unreadable(name, &version, of, self.position, place))
+                Payload::unreadable(&unreadable(name, &version, of, self.position, place()))
             }
         };
         let event_type = page.event_name(self.event_type);

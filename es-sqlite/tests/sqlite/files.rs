@@ -6,8 +6,9 @@ use std::path::Path;
 
 use es_core::ExpectedVersion;
 use es_core::backend::{
-    AppendError, AppendRequest, EventStore, ReadLog, StoreError, StoreErrorKind,
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreError, StoreErrorKind,
 };
+use es_core::execution::StreamVersion;
 use es_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::support::{Folder, append_one, event, stream};
@@ -155,6 +156,14 @@ async fn damage_in_the_middle_is_an_error_of_the_read_that_meets_it() {
     let store = folder.damaged_store().await;
     let error = store.read_log(&ReadLog::from_start()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    // whatever was handed over before: a page is whole, or it is none
+    let read = ReadStream::new(stream("posting/1"));
+    for read in [read.clone(), read.clone().backwards()] {
+        let error = store.read_stream(&read).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    }
+    let last = read.from_version(StreamVersion::new(196));
+    assert_eq!(store.read_stream(&last).await.unwrap().events.len(), 5);
 }
 
 #[tokio::test]
