@@ -1,0 +1,118 @@
+"""What differs between psycopg, its asynchronous half and psycopg2."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any, Optional
+from urllib.parse import unquote
+
+from .statements import Statement
+
+# libpq's transaction status, as both drivers tell it
+_IDLE, _IN_ERROR = 0, 3
+
+
+class Session:
+    """A connection, and what an operation has to know of it."""
+
+    def __init__(self, connection: Any, is_async: bool = False) -> None:
+        names = {kind.__module__.partition(".")[0] for kind in type(connection).__mro__}
+        found = names & {"psycopg", "psycopg2"}
+        if not found:
+            kind = type(connection)
+            raise TypeError(
+                f"{kind.__module__}.{kind.__qualname__} is no connection of psycopg or psycopg2: give the driver's "
+                "own, which is connection.connection in Django and "
+                "connection.connection.driver_connection in SQLAlchemy"
+            )
+        if is_async != hasattr(connection, "__aenter__"):
+            raise TypeError("EventStore takes an ordinary connection, AsyncEventStore one of psycopg.AsyncConnection")
+        self.connection = connection
+        self._is_async = is_async
+        self._is_new = "psycopg" in found
+        self._driver = import_module(found.pop())
+        self.error: type[Exception] = self._driver.Error
+
+    @property
+    def _status(self) -> int:
+        return int(self.connection.info.transaction_status)
+
+    @property
+    def is_idle(self) -> bool:
+        return self._status == _IDLE
+
+    @property
+    def is_failed(self) -> bool:
+        return self._status == _IN_ERROR
+
+    @property
+    def is_lost(self) -> bool:
+        return bool(self.connection.closed)
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether the next statement is one of several that are committed together."""
+        return not self.connection.autocommit or not self.is_idle
+
+    @property
+    def takes_scripts(self) -> bool:
+        """Whether several statements can be sent at once and each has its result."""
+        return self._is_new
+
+    def cursor(self, statement: Statement) -> Any:
+        """A plain cursor, whatever the application's connection makes otherwise."""
+        if not self._is_new:
+            return self.connection.cursor(cursor_factory=self._driver.extensions.cursor)
+        if self.connection.pgconn.pipeline_status:
+            raise self._driver.NotSupportedError(
+                "the event store waits for each answer, which a pipeline puts off: call it outside of pipeline(); "
+                "append_events() sends many events at once"
+            )
+        kind = ("Async" if self._is_async else "") + ("ClientCursor" if statement.result else "Cursor")
+        return getattr(self._driver, kind)(self.connection, row_factory=self._driver.rows.tuple_row)
+
+
+class Address:
+    """Where to connect to, as Turing's programs write it: with the parameters that libpq has not."""
+
+    def __init__(self, dsn: Optional[str], schema: Optional[str], is_needed: bool) -> None:
+        if is_needed:
+            dsn = dsn or os.environ.get("DATABASE_URL")
+        elif dsn:
+            raise ValueError("a connection and a dsn are two places: give one of them")
+        if is_needed and not dsn:
+            raise ValueError("no connection, no dsn, and DATABASE_URL is not set: where is the event store?")
+        base, mark, query = (dsn or "").partition("?" if "://" in (dsn or "") else "\0")
+        pairs = [pair.partition("=") for pair in query.split("&")]
+        ours = {name: unquote(value) for name, _, value in pairs if name in ("schema", "pooled")}
+        self.schema = schema or ours.get("schema") or "public"
+        self.is_pooled = ours.get("pooled") == "true"
+        self.dsn = base + mark + "&".join("".join(pair) for pair in pairs if pair[0] not in ours)
+
+    def connect(self) -> Any:
+        """A connection on which each statement is a transaction."""
+        try:
+            psycopg = import_module("psycopg")
+        except ImportError:
+            return self._connect_by_psycopg2()
+        return psycopg.connect(self.dsn, autocommit=True, **self._options())
+
+    async def connect_async(self) -> Any:
+        psycopg = _imported("psycopg", "asyncio")
+        return await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {"prepare_threshold": None} if self.is_pooled else {}
+
+    def _connect_by_psycopg2(self) -> Any:
+        connection = _imported("psycopg2", "psycopg").connect(self.dsn)
+        connection.autocommit = True
+        return connection
+
+
+def _imported(driver: str, extra: str) -> Any:
+    try:
+        return import_module(driver)
+    except ImportError as error:
+        raise ImportError(f"no driver is installed: pip install 'turing-events[{extra}]'") from error

@@ -1,0 +1,183 @@
+"""What the store does, without doing it: each operation yields statements and is sent their rows.
+
+So the store and the asynchronous one are the same but for who waits for the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Optional, TypeVar
+
+from . import records
+from .documents import ParseFloat, encode
+from .drivers import Session
+from .errors import raise_typed
+from .frontier import Frontier
+from .records import Event, Finding, NewEvent, PostingState, Row
+from .statements import Statement, Statements
+
+T = TypeVar("T")
+Operation = Generator[Statement, list[Row], T]
+
+_SAVEPOINT = "turing_events"
+_BACK = Statement(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}; RELEASE SAVEPOINT {_SAVEPOINT}")
+
+# how much a page of a long stream has at most, and of how many events the first one is
+_PAGE_BYTES = 4 * 1024 * 1024
+_PAGE_EVENTS = 1000
+_FIRST_PAGE = 100
+
+
+class Pages:
+    """How many events the next page is of: the more, the smaller they are."""
+
+    def __init__(self) -> None:
+        self.events = _FIRST_PAGE
+
+    def limits(self) -> dict[str, int]:
+        return {"events": self.events, "bytes": _PAGE_BYTES}
+
+    def took(self, events: int) -> None:
+        is_full = events == self.events
+        self.events = min(_PAGE_EVENTS, self.events * 2 if is_full else max(1, events * 2))
+
+
+class Operations:
+    """The operations of a store in a schema."""
+
+    def __init__(self, schema: str, parse_float: Optional[ParseFloat]) -> None:
+        self._statement = Statements(schema)
+        self._parse_float = parse_float
+
+    def append_event(self, session: Session, *arguments: Any) -> Operation[Event]:
+        statement = self._statement("append_event", **_new_event(*arguments))
+        return self.event((yield from _atomically(session, statement))[0])
+
+    def append_events(self, session: Session, events: Iterable[NewEvent]) -> Operation[list[Event]]:
+        given = [_new_event(**event) for event in events]
+        if not given:
+            return []
+        columns = {name: [event[name] for event in given] for name in given[0]}
+        statement = self._statement("append_events", **columns)
+        return self._events((yield from _atomically(session, statement)))
+
+    def posting_state(
+        self, posting_id: int, at_version: Optional[int], at: Optional[datetime]
+    ) -> Operation[Optional[PostingState]]:
+        if at_version is not None and at is not None:
+            raise ValueError("at_version and at are two moments: give one of them")
+        if at is not None and at.tzinfo is None:
+            raise ValueError("at is a time without a time zone: use datetime(…, tzinfo=timezone.utc)")
+        if at_version is not None:
+            statement = self._statement("posting_state_at_version", posting_id=posting_id, at_version=at_version)
+        elif at is not None:
+            statement = self._statement("posting_state_at", posting_id=posting_id, at=at.isoformat())
+        else:
+            statement = self._statement("posting_state", posting_id=posting_id)
+        rows = yield statement
+        return records.posting_state(rows[0], self._parse_float) if rows else None
+
+    def aggregate_events(self, aggregate_type: str, aggregate_id: int, after_version: int) -> Operation[list[Event]]:
+        rows = yield self._statement(
+            "aggregate_events",
+            aggregate_type=aggregate_type,
+            aggregate_id=aggregate_id,
+            after_version=after_version,
+        )
+        return self._events(rows)
+
+    def aggregate_page(
+        self, aggregate_type: str, aggregate_id: int, after_version: int, pages: Pages
+    ) -> Operation[list[Row]]:
+        rows = yield self._statement(
+            "aggregate_page",
+            aggregate_type=aggregate_type,
+            aggregate_id=aggregate_id,
+            after_version=after_version,
+            **pages.limits(),
+        )
+        pages.took(len(rows))
+        return rows
+
+    def current_version(self, aggregate_id: int, aggregate_type: str) -> Operation[int]:
+        rows = yield self._statement("current_version", aggregate_type=aggregate_type, aggregate_id=aggregate_id)
+        version: int = rows[0][0]
+        return version
+
+    def rebuild_projection(self, posting_id: int) -> Operation[None]:
+        yield self._statement("rebuild_projection", posting_id=posting_id)
+
+    def validate(self) -> Operation[list[Finding]]:
+        return [Finding(*row) for row in (yield self._statement("validate"))]
+
+    def look(self, session: Session, frontier: Frontier) -> Operation[Frontier]:
+        looked = yield from _apart(session, self._statement("look", **frontier.parameters()))
+        return frontier.observe(looked[0])
+
+    def log_page(self, session: Session, after: int, last: int, pages: Pages) -> Operation[list[Row]]:
+        statement = self._statement("log_page", after=after, last=last, **pages.limits())
+        rows = yield from _apart(session, statement)
+        pages.took(len(rows))
+        return rows
+
+    def event(self, row: Row) -> Event:
+        return records.event(row, self._parse_float)
+
+    def _events(self, rows: list[Row]) -> list[Event]:
+        return [self.event(row) for row in rows]
+
+
+def _new_event(
+    event_type: str,
+    aggregate_type: str = "posting",
+    aggregate_id: Optional[int] = None,
+    event_data: Optional[Mapping[str, Any]] = None,
+    metadata: Optional[Mapping[str, Any]] = None,
+    aggregate_version: Optional[int] = None,
+    idempotency_key: Optional[str] = None,
+) -> dict[str, Any]:
+    if aggregate_id is None:
+        raise TypeError("aggregate_id is missing: of which aggregate is the event?")
+    return {
+        "event_type": event_type,
+        "aggregate_type": aggregate_type,
+        "aggregate_id": aggregate_id,
+        "event_data": encode({} if event_data is None else event_data, "event_data"),
+        "metadata": None if metadata is None else encode(metadata, "metadata"),
+        "aggregate_version": aggregate_version,
+        "idempotency_key": idempotency_key,
+    }
+
+
+def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
+    """In a savepoint of the open transaction, which goes on whatever happens."""
+    if not session.is_in_transaction:
+        try:
+            return (yield statement)
+        except session.error as error:
+            raise_typed(error, is_lost=session.is_lost)
+    is_open = False
+    try:
+        if session.takes_scripts:
+            script = f"SAVEPOINT {_SAVEPOINT};\n{statement.sql};\nRELEASE SAVEPOINT {_SAVEPOINT}"
+            return (yield Statement(script, statement.parameters, result=1))
+        yield Statement(f"SAVEPOINT {_SAVEPOINT}")
+        is_open = True
+        rows = yield statement
+        yield Statement(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+        return rows
+    except Exception:
+        # what a driver refuses to send has failed nothing
+        if session.is_failed or (is_open and not session.is_lost):
+            yield _BACK
+        raise
+
+
+def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
+    """Leaves no transaction open that was not: whoever follows the log waits for long."""
+    was_idle = session.is_idle
+    rows = yield statement
+    if was_idle and not session.is_idle:
+        yield Statement("ROLLBACK")
+    return rows

@@ -1,0 +1,42 @@
+"""The SQL of this package, for the schema that a store is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Optional
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a driver executes; of several statements in one text, `result` is the one with the rows."""
+
+    sql: str
+    parameters: Optional[Parameters] = None
+    result: int = 0
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The statements for a schema, by the names of their files."""
+
+    schema: str
+
+    def __call__(self, name: str, **parameters: Any) -> Statement:
+        return Statement(_text(name, self.schema), parameters)
+
+
+@lru_cache(maxsize=None)
+def _text(name: str, schema: str) -> str:
+    quoted = '"' + schema.replace('"', '""').replace("%", "%%") + '"'
+    lines = (line for line in _file(name).splitlines() if not line.startswith("--"))
+    columns = {part: _file(part).format() for part in ("event_columns", "state_columns")}
+    return "\n".join(lines).format(schema=quoted, **columns)
+
+
+def _file(name: str) -> str:
+    return (files("turing_events") / "sql" / f"{name}.sql").read_text(encoding="utf-8").strip()
