@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from .statements import Statement
 
 # libpq's transaction status, as both drivers tell it
-_IDLE, _IN_ERROR = 0, 3
+_IDLE, _OPEN, _FAILED = 0, 2, 3
 
 
 class Session:
@@ -43,8 +43,12 @@ class Session:
         return self._status == _IDLE
 
     @property
+    def is_open(self) -> bool:
+        return self._status == _OPEN
+
+    @property
     def is_failed(self) -> bool:
-        return self._status == _IN_ERROR
+        return self._status == _FAILED
 
     @property
     def is_lost(self) -> bool:
@@ -53,7 +57,7 @@ class Session:
     @property
     def is_in_transaction(self) -> bool:
         """Whether the next statement is one of several that are committed together."""
-        return not self.connection.autocommit or not self.is_idle
+        return self.is_open or not self.connection.autocommit
 
     @property
     def takes_scripts(self) -> bool:

@@ -152,6 +152,8 @@ def _new_event(
 
 def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
     """In a savepoint of the open transaction, which goes on whatever happens."""
+    if session.is_failed or session.is_lost:
+        return (yield statement)  # the driver tells of it
     if not session.is_in_transaction:
         try:
             return (yield statement)
@@ -178,6 +180,6 @@ def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
     """Leaves no transaction open that was not: whoever follows the log waits for long."""
     was_idle = session.is_idle
     rows = yield statement
-    if was_idle and not session.is_idle:
+    if was_idle and session.is_open:
         yield Statement("ROLLBACK")
     return rows

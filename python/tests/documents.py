@@ -1,0 +1,42 @@
+"""Documents of every kind for property tests, and when one is the same as another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from turing_events.documents import encode
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40, places=None)
+NUMBERS = st.one_of(
+    st.integers(-(10**300), 10**300),
+    st.floats(allow_nan=False, allow_infinity=False),
+    DECIMALS.filter(lambda number: number.as_tuple().exponent > -300),  # type: ignore[operator]
+)
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
+    lambda values: st.one_of(st.lists(values, max_size=4), st.dictionaries(TEXTS, values, max_size=4)),
+    max_leaves=12,
+)
+DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=5)
+
+
+def same(sent: Any, read: Any, decimals: bool = False) -> bool:
+    """Whether a value came back as it was sent: the digits, and for all but decimals the type.
+
+    A Decimal comes back as whatever has its digits, or with `decimals` as a Decimal if it has a point.
+    """
+    if isinstance(sent, Mapping):
+        return sent.keys() == read.keys() and all(same(item, read[key], decimals) for key, item in sent.items())
+    if isinstance(sent, list):
+        return len(sent) == len(read) and all(map(lambda a, b: same(a, b, decimals), sent, read))
+    if isinstance(sent, Decimal):
+        is_kind = isinstance(read, (int, Decimal) if decimals else (int, float, Decimal)) and read is not True
+        return is_kind and encode(read, "") == encode(sent, "").replace("-0", "0", not sent)
+    if isinstance(sent, float) and decimals:
+        return isinstance(read, Decimal) and encode(read, "") == encode(sent, "")
+    return type(sent) is type(read) and bool(sent == read)
