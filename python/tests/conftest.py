@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -30,13 +29,13 @@ def url() -> str:
 
 
 @pytest.fixture(scope="session")
-def turing(url: str) -> Callable[..., list[str]]:
-    """The program's answer, line by line."""
+def turing(url: str) -> Callable[..., str]:
+    """What the program answers."""
     program = _needed("TURING", "the program turing, such as target/debug/turing")
 
-    def run(*arguments: str) -> list[str]:
+    def run(*arguments: str) -> str:
         command = [program, *arguments, "--store", url, "--json"]
-        return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.splitlines()
+        return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
 
     return run
 
@@ -65,6 +64,15 @@ def new_posting(control: psycopg.Connection[Any]) -> Callable[[], int]:
 @pytest.fixture
 def posting(new_posting: Callable[[], int]) -> int:
     return new_posting()
+
+
+@pytest.fixture
+def now(control: psycopg.Connection[Any]) -> str:
+    """The checkpoint of the newest event, while nobody else appends."""
+    row = control.execute(
+        "SELECT position || ':' || event_id FROM execution_events ORDER BY position DESC LIMIT 1"
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 @pytest.fixture(params=[psycopg, psycopg2], ids=["psycopg", "psycopg2"])
@@ -102,13 +110,3 @@ def own(url: str) -> Iterator[EventStore]:
     """On a connection of its own, where each call is a transaction."""
     with EventStore(dsn=url) as store:
         yield store
-
-
-def told(line: str) -> Any:
-    """JSON of the program, as this package reads it."""
-    from turing_events.documents import decode
-
-    return decode(line)
-
-
-__all__ = ["json", "told"]

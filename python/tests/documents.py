@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from turing_events.documents import encode
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
-DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40, places=None)
+DECIMALS = st.decimals(
+    allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40, places=None
+)
 NUMBERS = st.one_of(
     st.integers(-(10**300), 10**300),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -31,7 +33,9 @@ def same(sent: Any, read: Any, decimals: bool = False) -> bool:
     A Decimal comes back as whatever has its digits, or with `decimals` as a Decimal if it has a point.
     """
     if isinstance(sent, Mapping):
-        return sent.keys() == read.keys() and all(same(item, read[key], decimals) for key, item in sent.items())
+        return sent.keys() == read.keys() and all(
+            same(item, read[key], decimals) for key, item in sent.items()
+        )
     if isinstance(sent, list):
         return len(sent) == len(read) and all(map(lambda a, b: same(a, b, decimals), sent, read))
     if isinstance(sent, Decimal):

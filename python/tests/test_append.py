@@ -30,7 +30,10 @@ def versions(control: psycopg.Connection[Any], posting: int) -> list[int]:
 def test_an_event_is_returned_as_it_was_recorded(store: EventStore, posting: int) -> None:
     before = datetime.now(timezone.utc) - timedelta(minutes=5)
     event = store.append_event(
-        DONE, aggregate_id=posting, event_data={"output": "Zürich 💥 \\u0000", "n": None}, metadata={"duration_ms": 2.5}
+        DONE,
+        aggregate_id=posting,
+        event_data={"output": "Zürich 💥 \\u0000", "n": None},
+        metadata={"duration_ms": 2.5},
     )
     assert event["event_data"] == event.event_data == {"output": "Zürich 💥 \\u0000", "n": None}
     assert event.metadata == {"duration_ms": 2.5}
@@ -44,7 +47,9 @@ def test_rows_of_the_application_and_events_are_committed_together(
     store: EventStore, connection: Any, control: psycopg.Connection[Any], posting: int
 ) -> None:
     for end, expected in ((connection.rollback, []), (connection.commit, [1])):
-        connection.cursor().execute("UPDATE postings SET data = '{\"seen\": true}' WHERE posting_id = %s", [posting])
+        connection.cursor().execute(
+            "UPDATE postings SET data = '{\"seen\": true}' WHERE posting_id = %s", [posting]
+        )
         store.append_event(DONE, aggregate_id=posting)
         assert versions(control, posting) == []
         end()
@@ -106,11 +111,16 @@ def test_a_repeat_with_its_key_gives_the_first_event_and_other_content_is_an_err
     store: EventStore, connection: Any, driver: Any, posting: int
 ) -> None:
     first = store.append_event(DONE, aggregate_id=posting, event_data={"output": 1}, idempotency_key="run/1")
-    assert store.append_event(DONE, aggregate_id=posting, event_data={"output": 1}, idempotency_key="run/1") == first
+    assert (
+        store.append_event(DONE, aggregate_id=posting, event_data={"output": 1}, idempotency_key="run/1")
+        == first
+    )
     with pytest.raises(KeyReused, match="was used on posting") as caught:
         store.append_event(DONE, aggregate_id=posting, event_data={"output": 2}, idempotency_key="run/1")
     # a loop that appends again after an IntegrityError would not come to an end
-    assert isinstance(caught.value, driver.DatabaseError) and not isinstance(caught.value, driver.IntegrityError)
+    assert isinstance(caught.value, driver.DatabaseError) and not isinstance(
+        caught.value, driver.IntegrityError
+    )
     assert store.get_current_version(posting) == 1
 
 
@@ -120,7 +130,12 @@ def test_a_batch_is_written_whole_or_not_at_all(
     second, first = sorted((new_posting(), new_posting()), reverse=True)
     events: list[NewEvent] = [
         {"event_type": DONE, "aggregate_id": second, "event_data": {"output": "a"}},
-        {"event_type": DONE, "aggregate_id": first, "metadata": {"conversation_id": 3}, "idempotency_key": "k"},
+        {
+            "event_type": DONE,
+            "aggregate_id": first,
+            "metadata": {"conversation_id": 3},
+            "idempotency_key": "k",
+        },
         {"event_type": "wave_seen", "aggregate_type": "conversation", "aggregate_id": 1},
         {"event_type": "llm_call_failed", "aggregate_id": second, "aggregate_version": 2},
     ]
@@ -128,7 +143,11 @@ def test_a_batch_is_written_whole_or_not_at_all(
     assert [event.aggregate_id for event in written] == [second, first, 1, second]
     assert [event.event_type for event in written] == [event["event_type"] for event in events]
     assert written[3].aggregate_version == 2 and written[3].position > written[0].position
-    assert (written[0].event_data, written[1].metadata, written[1].idempotency_key) == ({"output": "a"}, {"conversation_id": 3}, "k")
+    assert (written[0].event_data, written[1].metadata, written[1].idempotency_key) == (
+        {"output": "a"},
+        {"conversation_id": 3},
+        "k",
+    )
     with pytest.raises(VersionConflict):
         store.append_events([events[1], events[0], {**events[3], "aggregate_version": 9}])
     assert store.get_current_version(second) == 2
@@ -157,8 +176,12 @@ def test_an_append_and_a_batch_are_one_round_trip(
 
 
 def test_whatever_the_connection_makes_of_rows_and_times_events_are_events(url: str, posting: int) -> None:
-    modern = psycopg.connect(url, row_factory=psycopg.rows.dict_row, options="-c TimeZone=Asia/Kathmandu -c DateStyle=SQL")
-    old = psycopg2.connect(url, cursor_factory=psycopg2.extras.RealDictCursor, options="-c TimeZone=America/St_Johns")
+    modern = psycopg.connect(
+        url, row_factory=psycopg.rows.dict_row, options="-c TimeZone=Asia/Kathmandu -c DateStyle=SQL"
+    )
+    old = psycopg2.connect(
+        url, cursor_factory=psycopg2.extras.RealDictCursor, options="-c TimeZone=America/St_Johns"
+    )
     for connection in (modern, old):
         store = EventStore(connection)
         event = store.append_event(DONE, aggregate_id=posting)
@@ -233,13 +256,15 @@ def test_what_is_written_is_what_sql_reads_and_what_is_read(
     cursor = connection.cursor()
     # the database takes the text for the same value
     cursor.execute(
-        "SELECT count(*) FROM execution_events, jsonb_each(event_data -> 'sent') WHERE event_id = %s", [str(event.event_id)]
+        "SELECT count(*) FROM execution_events, jsonb_each(event_data -> 'sent') WHERE event_id = %s",
+        [str(event.event_id)],
     )
     assert cursor.fetchone() == (len(data),)
     for key, value in data.items():
         if isinstance(value, str):
             cursor.execute(
-                "SELECT event_data -> 'sent' ->> %s FROM execution_events WHERE event_id = %s", [key, str(event.event_id)]
+                "SELECT event_data -> 'sent' ->> %s FROM execution_events WHERE event_id = %s",
+                [key, str(event.event_id)],
             )
             assert cursor.fetchone() == (value,)
         elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):

@@ -34,7 +34,11 @@ def test_a_unique_constraint_of_the_applications_stays_the_drivers_error() -> No
 
 
 def test_every_error_has_a_cause_and_a_cure_in_its_message() -> None:
-    kinds = [kind for kind in vars(turing_events).values() if isinstance(kind, type) and issubclass(kind, EventStoreError)]
+    kinds = [
+        kind
+        for kind in vars(turing_events).values()
+        if isinstance(kind, type) and issubclass(kind, EventStoreError)
+    ]
     assert len(kinds) > 8
     for kind in kinds:
         if kind.cause:

@@ -15,7 +15,7 @@ from .errors import raise_typed
 from .frontier import Frontier
 from .operations import Operation, Operations, Pages
 from .records import Event, Finding, NewEvent, PostingState, Row
-from .statements import Statement
+from .statements import ROLLBACK, Statement
 
 T = TypeVar("T")
 
@@ -78,7 +78,9 @@ class AsyncEventStore:
         """Where a posting stands, or stood after so many events or at an instant; None if it had none."""
         return await self._do(self._operations.posting_state(posting_id, at_version, at))
 
-    async def get_aggregate_events(self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0) -> list[Event]:
+    async def get_aggregate_events(
+        self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
+    ) -> list[Event]:
         """The events of an aggregate, in the order of their versions."""
         return await self._do(self._operations.aggregate_events(aggregate_type, aggregate_id, after_version))
 
@@ -109,7 +111,9 @@ class AsyncEventStore:
         """Everything that does not agree with the events, with what repairs it."""
         return await self._do(self._operations.validate())
 
-    async def follow(self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125) -> AsyncIterator[Event]:
+    async def follow(
+        self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
+    ) -> AsyncIterator[Event]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again
@@ -121,7 +125,9 @@ class AsyncEventStore:
             session = await self._session()
             frontier = await self._run(session, self._operations.look(session, frontier))
             while read < frontier.position:
-                rows = await self._run(session, self._operations.log_page(session, read, frontier.position, pages))
+                rows = await self._run(
+                    session, self._operations.log_page(session, read, frontier.position, pages)
+                )
                 for row in rows:
                     read = row[0]
                     yield self._operations.event(row)
@@ -180,6 +186,9 @@ class AsyncEventStore:
 
 
 async def _rows(session: Session, statement: Statement) -> list[Row]:
+    if statement is ROLLBACK:
+        await session.connection.rollback()
+        return []
     async with session.cursor(statement) as cursor:
         await cursor.execute(statement.sql, statement.parameters)
         for _ in range(statement.result):

@@ -27,7 +27,9 @@ class Session:
                 "connection.connection.driver_connection in SQLAlchemy"
             )
         if is_async != hasattr(connection, "__aenter__"):
-            raise TypeError("EventStore takes an ordinary connection, AsyncEventStore one of psycopg.AsyncConnection")
+            raise TypeError(
+                "EventStore takes an ordinary connection, AsyncEventStore one of psycopg.AsyncConnection"
+            )
         self.connection = connection
         self._is_async = is_async
         self._is_new = "psycopg" in found

@@ -15,7 +15,7 @@ from .drivers import Session
 from .errors import raise_typed
 from .frontier import Frontier
 from .records import Event, Finding, NewEvent, PostingState, Row
-from .statements import Statement, Statements
+from .statements import ROLLBACK, Statement, Statements
 
 T = TypeVar("T")
 Operation = Generator[Statement, list[Row], T]
@@ -70,7 +70,9 @@ class Operations:
         if at is not None and at.tzinfo is None:
             raise ValueError("at is a time without a time zone: use datetime(…, tzinfo=timezone.utc)")
         if at_version is not None:
-            statement = self._statement("posting_state_at_version", posting_id=posting_id, at_version=at_version)
+            statement = self._statement(
+                "posting_state_at_version", posting_id=posting_id, at_version=at_version
+            )
         elif at is not None:
             statement = self._statement("posting_state_at", posting_id=posting_id, at=at.isoformat())
         else:
@@ -78,7 +80,9 @@ class Operations:
         rows = yield statement
         return records.posting_state(rows[0], self._parse_float) if rows else None
 
-    def aggregate_events(self, aggregate_type: str, aggregate_id: int, after_version: int) -> Operation[list[Event]]:
+    def aggregate_events(
+        self, aggregate_type: str, aggregate_id: int, after_version: int
+    ) -> Operation[list[Event]]:
         rows = yield self._statement(
             "aggregate_events",
             aggregate_type=aggregate_type,
@@ -101,7 +105,9 @@ class Operations:
         return rows
 
     def current_version(self, aggregate_id: int, aggregate_type: str) -> Operation[int]:
-        rows = yield self._statement("current_version", aggregate_type=aggregate_type, aggregate_id=aggregate_id)
+        rows = yield self._statement(
+            "current_version", aggregate_type=aggregate_type, aggregate_id=aggregate_id
+        )
         version: int = rows[0][0]
         return version
 
@@ -181,5 +187,5 @@ def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
     was_idle = session.is_idle
     rows = yield statement
     if was_idle and session.is_open:
-        yield Statement("ROLLBACK")
+        yield ROLLBACK
     return rows

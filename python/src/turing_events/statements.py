@@ -20,6 +20,10 @@ class Statement:
     result: int = 0
 
 
+# done by the connection itself, because psycopg2 keeps count of its transactions
+ROLLBACK = Statement("ROLLBACK")
+
+
 @dataclass(frozen=True)
 class Statements:
     """The statements for a schema, by the names of their files."""

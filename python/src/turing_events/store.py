@@ -16,7 +16,7 @@ from .errors import raise_typed
 from .frontier import Frontier
 from .operations import Operation, Operations, Pages
 from .records import Event, Finding, NewEvent, PostingState, Row
-from .statements import Statement
+from .statements import ROLLBACK, Statement
 
 T = TypeVar("T")
 
@@ -87,7 +87,9 @@ class EventStore:
         """Where a posting stands, or stood after so many events or at an instant; None if it had none."""
         return self._do(self._operations.posting_state(posting_id, at_version, at))
 
-    def get_aggregate_events(self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0) -> list[Event]:
+    def get_aggregate_events(
+        self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
+    ) -> list[Event]:
         """The events of an aggregate, in the order of their versions."""
         return self._do(self._operations.aggregate_events(aggregate_type, aggregate_id, after_version))
 
@@ -118,7 +120,9 @@ class EventStore:
         """Everything that does not agree with the events, with what repairs it."""
         return self._do(self._operations.validate())
 
-    def follow(self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125) -> Iterator[Event]:
+    def follow(
+        self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
+    ) -> Iterator[Event]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again
@@ -187,6 +191,9 @@ class EventStore:
 
 
 def _rows(session: Session, statement: Statement) -> list[Row]:
+    if statement is ROLLBACK:
+        session.connection.rollback()
+        return []
     with session.cursor(statement) as cursor:
         cursor.execute(statement.sql, statement.parameters)
         for _ in range(statement.result):
