@@ -1,2 +1,2 @@
-# To be copied into the application, for code that imports it from here.
-from turing_events import EventStore as EventStore, IntegrityError as IntegrityError
+"""Copy this into the application, for code that imports the store from here."""
+from turing_events import EventStore, IntegrityError  # noqa: F401

@@ -13,7 +13,8 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     """Each block behind as many empty lines that a traceback names the page's own line."""
     text = page.read_text(encoding="utf-8")
     return [
-        (f"{page}", "\n" * text[: found.start(1)].count("\n") + found[1]) for found in _FENCED.finditer(text)
+        (f"{page}", "\n" * text[: found.start(1)].count("\n") + found[1])
+        for found in _FENCED.finditer(text)
     ]
 
 

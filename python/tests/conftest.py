@@ -1,4 +1,4 @@
-"""A migrated database for the tests: TURING_TEST_STORE says where, TURING is the program `turing`."""
+"""A migrated database for the tests, at TURING_TEST_STORE; TURING is the program `turing`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def _needed(name: str, what: str) -> str:
 
 @pytest.fixture(scope="session")
 def url() -> str:
-    return _needed("TURING_TEST_STORE", "the address of a database that `turing migrate` has migrated")
+    return _needed(
+        "TURING_TEST_STORE", "the address of a database that `turing migrate` has migrated"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,9 @@ def turing(url: str) -> Callable[..., str]:
 
     def run(*arguments: str) -> str:
         command = [program, *arguments, "--store", url, "--json"]
-        return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, encoding="utf-8"
+        ).stdout
 
     return run
 
@@ -53,7 +57,8 @@ def new_posting(control: psycopg.Connection[Any]) -> Callable[[], int]:
 
     def register() -> int:
         row = control.execute(
-            "INSERT INTO postings (posting_id) SELECT coalesce(max(posting_id), 0) + 1 FROM postings RETURNING posting_id"
+            "INSERT INTO postings (posting_id) "
+            "SELECT coalesce(max(posting_id), 0) + 1 FROM postings RETURNING posting_id"
         ).fetchone()
         assert row
         return int(row[0])

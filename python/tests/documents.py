@@ -17,11 +17,13 @@ DECIMALS = st.decimals(
 NUMBERS = st.one_of(
     st.integers(-(10**300), 10**300),
     st.floats(allow_nan=False, allow_infinity=False),
-    DECIMALS.filter(lambda number: number.as_tuple().exponent > -300),  # type: ignore[operator]
+    DECIMALS.filter(lambda number: Decimal(number).copy_abs() > Decimal("1E-300") or not number),
 )
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
-    lambda values: st.one_of(st.lists(values, max_size=4), st.dictionaries(TEXTS, values, max_size=4)),
+    lambda values: st.one_of(
+        st.lists(values, max_size=4), st.dictionaries(TEXTS, values, max_size=4)
+    ),
     max_leaves=12,
 )
 DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=5)
@@ -30,7 +32,7 @@ DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=5)
 def same(sent: Any, read: Any, decimals: bool = False) -> bool:
     """Whether a value came back as it was sent: the digits, and for all but decimals the type.
 
-    A Decimal comes back as whatever has its digits, or with `decimals` as a Decimal if it has a point.
+    A Decimal comes back as whatever has its digits, with `decimals` as a Decimal if it has a point.
     """
     if isinstance(sent, Mapping):
         return sent.keys() == read.keys() and all(
@@ -39,7 +41,10 @@ def same(sent: Any, read: Any, decimals: bool = False) -> bool:
     if isinstance(sent, list):
         return len(sent) == len(read) and all(map(lambda a, b: same(a, b, decimals), sent, read))
     if isinstance(sent, Decimal):
-        is_kind = isinstance(read, (int, Decimal) if decimals else (int, float, Decimal)) and read is not True
+        is_kind = (
+            isinstance(read, (int, Decimal) if decimals else (int, float, Decimal))
+            and read is not True
+        )
         return is_kind and encode(read, "") == encode(sent, "").replace("-0", "0", not sent)
     if isinstance(sent, float) and decimals:
         return isinstance(read, Decimal) and encode(read, "") == encode(sent, "")

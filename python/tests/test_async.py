@@ -21,7 +21,11 @@ def methods(store: type) -> dict[str, tuple[Any, ...]]:
         return (list(signature.parameters.values()), returned, method.__doc__)
 
     found = {name: method for name, method in vars(store).items() if inspect.isfunction(method)}
-    return {name: described(method) for name, method in found.items() if name == "__init__" or name[0] != "_"}
+    return {
+        name: described(method)
+        for name, method in found.items()
+        if name == "__init__" or name[0] != "_"
+    }
 
 
 def test_both_stores_have_the_same_methods() -> None:
@@ -41,17 +45,22 @@ def test_a_refusal_leaves_the_open_transaction_as_it_was(url: str, posting: int)
                 with pytest.raises(VersionConflict) as caught:
                     await store.append_event(DONE, aggregate_id=posting, aggregate_version=1)
                 assert isinstance(caught.value, psycopg.errors.UniqueViolation)
-                written = await store.append_events([{"event_type": DONE, "aggregate_id": posting}] * 2)
+                written = await store.append_events(
+                    [{"event_type": DONE, "aggregate_id": posting}] * 2
+                )
                 assert [event.aggregate_version for event in written] == [2, 3]
             assert await store.get_current_version(posting) == 3
             assert [
-                event async for event in store.iter_aggregate_events("posting", posting, after_version=1)
+                event
+                async for event in store.iter_aggregate_events("posting", posting, after_version=1)
             ] == written
             assert await store.get_aggregate_events("posting", posting, after_version=1) == written
             state = await store.get_posting_state(posting, at_version=2)
             assert state is not None and state.aggregate_version == 2
             await store.rebuild_projection(posting)
-            assert [finding for finding in await store.validate() if finding.aggregate_id == posting] == []
+            assert [
+                finding for finding in await store.validate() if finding.aggregate_id == posting
+            ] == []
 
     asyncio.run(main())
 

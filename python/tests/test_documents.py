@@ -71,7 +71,17 @@ def test_what_json_has_nothing_for_is_refused_with_its_place(
 
 
 def test_a_number_is_a_float_only_if_that_has_its_digits() -> None:
-    read = decode("[0.1, 0.10, 0.1000000000000000055511151231257827, 1.0, 1e400, 5E-1, " + "9" * 5000 + "]")
-    assert [type(number) for number in read] == [float, Decimal, Decimal, float, Decimal, Decimal, Decimal]
+    read = decode(
+        "[0.1, 0.10, 0.1000000000000000055511151231257827, 1.0, 1e400, 5E-1, " + "9" * 5000 + "]"
+    )
+    assert [type(number) for number in read] == [
+        float,
+        Decimal,
+        Decimal,
+        float,
+        Decimal,
+        Decimal,
+        Decimal,
+    ]
     assert read[1] == Decimal("0.10")
     assert read[6] == Decimal("9" * 5000)

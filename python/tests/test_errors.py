@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pickle
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Callable
 
 import psycopg
-import psycopg2.errors
 import pytest
 
 import turing_events
@@ -55,15 +54,20 @@ def test_an_error_is_also_the_drivers_and_survives_a_pickle(store: EventStore, d
     assert "posting 2000000000 is not registered" in str(error)
     assert 'cure: INSERT INTO "public".postings (posting_id) VALUES (2000000000)' in str(error)
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again), again.cure) == (turing_events.UnknownPosting, str(error), error.cure)
+    assert (type(again), str(again), again.cure) == (
+        turing_events.UnknownPosting,
+        str(error),
+        error.cure,
+    )
 
 
 def test_a_database_without_a_store_is_told_of(connection: Any, driver: Any) -> None:
-    for call in (
+    calls: list[Callable[[EventStore], object]] = [
         lambda store: store.append_event("llm_call_completed", aggregate_id=1),
         lambda store: store.get_posting_state(1),
         lambda store: next(store.follow(poll_interval=None), None),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(turing_events.NotMigrated, match="turing migrate --store") as caught:
             call(EventStore(connection, schema="pg_catalog"))
         assert isinstance(caught.value, driver.ProgrammingError)
@@ -71,11 +75,15 @@ def test_a_database_without_a_store_is_told_of(connection: Any, driver: Any) -> 
 
 
 def test_what_is_no_connection_is_refused_with_what_to_give() -> None:
-    with pytest.raises(TypeError, match="no connection of psycopg or psycopg2: give the driver's own"):
+    with pytest.raises(
+        TypeError, match="no connection of psycopg or psycopg2: give the driver's own"
+    ):
         EventStore(object())
 
 
-def test_a_place_that_nobody_named_is_asked_for(monkeypatch: pytest.MonkeyPatch, connection: Any) -> None:
+def test_a_place_that_nobody_named_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, connection: Any
+) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     with pytest.raises(ValueError, match="DATABASE_URL is not set"):
         EventStore()

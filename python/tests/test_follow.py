@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connect
-from turing_events import EventStore, LogDiverged, LogNotReadable
+from turing_events import Event, EventStore, LogDiverged, LogNotReadable
 
 DONE = "llm_call_completed"
 
@@ -46,7 +46,7 @@ def test_a_transaction_of_before_holds_back_only_what_is_behind_it(
 
 
 def test_a_follower_waits_for_what_comes(own: EventStore, url: str, posting: int, now: str) -> None:
-    seen = []
+    seen: list[Event] = []
 
     def follow() -> None:
         with EventStore(dsn=url) as store:
@@ -71,7 +71,9 @@ def test_a_checkpoint_in_the_applications_transaction_gives_each_event_its_effec
     control.execute(f"CREATE TABLE {table} (version INT, checkpoint TEXT)")
     written = [own.append_event(DONE, aggregate_id=posting).aggregate_version for _ in range(20)]
     for stop in (3, 8, None):
-        row = control.execute(f"SELECT checkpoint FROM {table} ORDER BY version DESC LIMIT 1").fetchone()
+        row = control.execute(
+            f"SELECT checkpoint FROM {table} ORDER BY version DESC LIMIT 1"
+        ).fetchone()
         for number, event in enumerate(store.follow(row[0] if row else now, poll_interval=None)):
             insert = f"INSERT INTO {table} VALUES (%s, %s)"
             connection.cursor().execute(insert, [event.aggregate_version, event.checkpoint])

@@ -28,7 +28,9 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(events=EVENTS)
 def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
     own: EventStore,
@@ -48,20 +50,24 @@ def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
         }
         for (name, _, number), data in zip(events, sent)
     )
-    lines = [decode(line, Decimal) for line in turing("events", "posting", str(posting)).split("\n") if line]
+    lines = [
+        decode(line, Decimal)
+        for line in turing("events", "posting", str(posting)).split("\n")
+        if line
+    ]
     assert [line["event_id"] for line in lines] == [str(event.event_id) for event in written]
     assert [line["event_type"] for line in lines] == [event.event_type for event in written]
     assert all(same(data, line["payload"], decimals=True) for data, line in zip(sent, lines))
-    assert [datetime.fromisoformat(line["recorded_at"].replace("Z", "+00:00")) for line in lines] == [
-        event.created_at for event in written
-    ]
+    assert [
+        datetime.fromisoformat(line["recorded_at"].replace("Z", "+00:00")) for line in lines
+    ] == [event.created_at for event in written]
     with EventStore(dsn=url, parse_float=Decimal) as exact:
         for version in {1, len(events) // 2 + 1, len(events)}:
             state = exact.get_posting_state(posting, at_version=version)
             assert state is not None and state.aggregate_version == version
-            told = decode(turing("state", "posting", str(posting), "--at-version", str(version)), Decimal)[
-                "state"
-            ]
+            told = decode(
+                turing("state", "posting", str(posting), "--at-version", str(version)), Decimal
+            )["state"]
             for field in (
                 "current_conversation_id",
                 "execution_sequence",
@@ -71,7 +77,9 @@ def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
                 "run",
             ):
                 assert same(told[field], state[field], decimals=True), field
-        assert exact.get_posting_state(posting) == exact.get_posting_state(posting, at_version=len(events))
+        assert exact.get_posting_state(posting) == exact.get_posting_state(
+            posting, at_version=len(events)
+        )
 
 
 def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(
@@ -92,7 +100,9 @@ def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(
     for number, event in enumerate(events, 1):
         for past in (
             store.get_posting_state(posting, at_version=number),
-            store.get_posting_state(posting, at=event.created_at.astimezone(timezone(timedelta(hours=9)))),
+            store.get_posting_state(
+                posting, at=event.created_at.astimezone(timezone(timedelta(hours=9)))
+            ),
         ):
             assert past is not None
             assert past.execution_sequence == list(range(1, number + 1))
@@ -114,15 +124,20 @@ def test_versions_are_counted_for_each_aggregate(store: EventStore, posting: int
     assert store.get_current_version(posting) == 3
     assert store.get_current_version(posting, "workflow") == 0
     assert [
-        event.aggregate_version for event in store.get_aggregate_events("posting", posting, after_version=1)
+        event.aggregate_version
+        for event in store.get_aggregate_events("posting", posting, after_version=1)
     ] == [2, 3]
 
 
 def test_a_wrong_row_is_found_and_rebuilt(
     own: EventStore, control: psycopg.Connection[Any], posting: int
 ) -> None:
-    own.append_event(DONE, aggregate_id=posting, event_data={"output": "x"}, metadata={"conversation_id": 1})
-    control.execute("UPDATE posting_state_projection SET outputs = '{}' WHERE posting_id = %s", [posting])
+    own.append_event(
+        DONE, aggregate_id=posting, event_data={"output": "x"}, metadata={"conversation_id": 1}
+    )
+    control.execute(
+        "UPDATE posting_state_projection SET outputs = '{}' WHERE posting_id = %s", [posting]
+    )
     [finding] = [finding for finding in own.validate() if finding.aggregate_id == posting]
     assert (finding.kind, finding["severity"]) == ("projection_differs", "error")
     assert finding.repair == f'SELECT "public".rebuild_posting_state({posting})'
@@ -164,12 +179,14 @@ def test_a_row_that_is_no_event_is_named_and_can_be_passed(
     own: EventStore, control: psycopg.Connection[Any], posting: int
 ) -> None:
     insert = (
-        "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, created_at) "
-        "VALUES ('workflow', %s, %s, 'noted', %s, %s)"
+        "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, "
+        "event_type, event_data, created_at) VALUES ('workflow', %s, %s, 'noted', %s, %s)"
     )
     control.execute(insert, [posting, 1, "{}", "20000-01-01 00:00:00+00"])
     control.execute(insert, [posting, 2, '{"n": ' + "9" * 5000 + "}", "2026-01-01 00:00:00+00"])
-    with pytest.raises(UnreadableEvent, match=f"event 1 of workflow {posting} cannot be read") as caught:
+    with pytest.raises(
+        UnreadableEvent, match=f"event 1 of workflow {posting} cannot be read"
+    ) as caught:
         own.get_aggregate_events("workflow", posting)
     [event] = own.follow(caught.value.checkpoint, poll_interval=None)
     assert event.event_data == {"n": Decimal("9" * 5000)}

@@ -1,4 +1,4 @@
-"""The specification's Python runs as it stands: only its `...` are replaced, by a table beside this."""
+"""The specification's Python runs as it stands: a table beside this says what its `...` are."""
 
 from __future__ import annotations
 
@@ -43,8 +43,12 @@ def prelude(posting: int, error: type[Exception]) -> dict[str, Any]:
         "apply_event_with_new_logic": applied.append,
         "IntegrityError": error,
     }
-    names["get_aggregate_events"] = lambda *arguments: names["event_store"].get_aggregate_events(*arguments)
-    names["get_current_version"] = lambda *arguments: names["event_store"].get_current_version(*arguments)
+    names["get_aggregate_events"] = lambda *arguments: names["event_store"].get_aggregate_events(
+        *arguments
+    )
+    names["get_current_version"] = lambda *arguments: names["event_store"].get_current_version(
+        *arguments
+    )
     return names
 
 
@@ -67,7 +71,9 @@ def test_every_block_runs_in_order_and_twice_in_a_row(
         )
         assert names["state"]["outputs"] == {"9184": "Berlin"}
         assert names["events"][-1]["event_data"] == {"output": "Berlin", "status": "SUCCESS"}
-        assert (len(names["applied"]), names["SNAPSHOT_INTERVAL"]) == ((1, 10) if round == 1 else (5, 10))
+        assert (len(names["applied"]), names["SNAPSHOT_INTERVAL"]) == (
+            (1, 10) if round == 1 else (5, 10)
+        )
         names["event_store"].close()
 
 

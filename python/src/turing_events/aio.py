@@ -51,8 +51,8 @@ class AsyncEventStore:
     ) -> Event:
         """Appends an event, and returns it as it was recorded.
 
-        `aggregate_version` is the number that the event shall get: `VersionConflict` if it is not the
-        next one. With an `idempotency_key`, whatever was recorded under it first is returned.
+        `aggregate_version` is the number that the event shall get: `VersionConflict` if it is not
+        the next one. With an `idempotency_key`, whatever was recorded under it first is returned.
         """
         session = await self._session()
         append = self._operations.append_event(
@@ -75,14 +75,19 @@ class AsyncEventStore:
     async def get_posting_state(
         self, posting_id: int, *, at_version: Optional[int] = None, at: Optional[datetime] = None
     ) -> Optional[PostingState]:
-        """Where a posting stands, or stood after so many events or at an instant; None if it had none."""
+        """Where a posting stands, or stood after so many events or at an instant.
+
+        None if it had no events.
+        """
         return await self._do(self._operations.posting_state(posting_id, at_version, at))
 
     async def get_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
     ) -> list[Event]:
         """The events of an aggregate, in the order of their versions."""
-        return await self._do(self._operations.aggregate_events(aggregate_type, aggregate_id, after_version))
+        return await self._do(
+            self._operations.aggregate_events(aggregate_type, aggregate_id, after_version)
+        )
 
     async def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
@@ -90,7 +95,9 @@ class AsyncEventStore:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
-            page = self._operations.aggregate_page(aggregate_type, aggregate_id, after_version, pages)
+            page = self._operations.aggregate_page(
+                aggregate_type, aggregate_id, after_version, pages
+            )
             rows = await self._do(page)
             for row in rows:
                 event = self._operations.event(row)

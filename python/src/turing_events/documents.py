@@ -43,7 +43,9 @@ def encode(value: object, name: str) -> str:
         return f'"{value}"'
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError(f"{name} is a time without a time zone: use datetime.now(timezone.utc)")
+            raise ValueError(
+                f"{name} is a time without a time zone: use datetime.now(timezone.utc)"
+            )
         return f'"{value.isoformat()}"'
     kind = type(value).__name__
     raise TypeError(f"{name} is a {kind}, which JSON has nothing for: write it as text or a number")

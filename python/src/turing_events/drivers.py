@@ -22,13 +22,14 @@ class Session:
         if not found:
             kind = type(connection)
             raise TypeError(
-                f"{kind.__module__}.{kind.__qualname__} is no connection of psycopg or psycopg2: give the driver's "
-                "own, which is connection.connection in Django and "
+                f"{kind.__module__}.{kind.__qualname__} is no connection of psycopg or psycopg2: "
+                "give the driver's own, which is connection.connection in Django and "
                 "connection.connection.driver_connection in SQLAlchemy"
             )
         if is_async != hasattr(connection, "__aenter__"):
             raise TypeError(
-                "EventStore takes an ordinary connection, AsyncEventStore one of psycopg.AsyncConnection"
+                "EventStore takes an ordinary connection, "
+                "AsyncEventStore one of psycopg.AsyncConnection"
             )
         self.connection = connection
         self._is_async = is_async
@@ -72,15 +73,17 @@ class Session:
             return self.connection.cursor(cursor_factory=self._driver.extensions.cursor)
         if self.connection.pgconn.pipeline_status:
             raise self._driver.NotSupportedError(
-                "the event store waits for each answer, which a pipeline puts off: call it outside of pipeline(); "
-                "append_events() sends many events at once"
+                "the event store waits for each answer, which a pipeline puts off: "
+                "call it outside of pipeline(); append_events() sends many events at once"
             )
-        kind = ("Async" if self._is_async else "") + ("ClientCursor" if statement.result else "Cursor")
+        kind = ("Async" if self._is_async else "") + (
+            "ClientCursor" if statement.result else "Cursor"
+        )
         return getattr(self._driver, kind)(self.connection, row_factory=self._driver.rows.tuple_row)
 
 
 class Address:
-    """Where to connect to, as Turing's programs write it: with the parameters that libpq has not."""
+    """Where to connect to, as Turing's programs write it, with parameters that libpq has not."""
 
     def __init__(self, dsn: Optional[str], schema: Optional[str], is_needed: bool) -> None:
         if is_needed:
@@ -88,7 +91,9 @@ class Address:
         elif dsn:
             raise ValueError("a connection and a dsn are two places: give one of them")
         if is_needed and not dsn:
-            raise ValueError("no connection, no dsn, and DATABASE_URL is not set: where is the event store?")
+            raise ValueError(
+                "no connection, no dsn, and DATABASE_URL is not set: where is the event store?"
+            )
         base, mark, query = (dsn or "").partition("?" if "://" in (dsn or "") else "\0")
         pairs = [pair.partition("=") for pair in query.split("&")]
         ours = {name: unquote(value) for name, _, value in pairs if name in ("schema", "pooled")}
@@ -121,4 +126,6 @@ def _imported(driver: str, extra: str) -> Any:
     try:
         return import_module(driver)
     except ImportError as error:
-        raise ImportError(f"no driver is installed: pip install 'turing-events[{extra}]'") from error
+        raise ImportError(
+            f"no driver is installed: pip install 'turing-events[{extra}]'"
+        ) from error

@@ -34,7 +34,12 @@ class EventStoreError(Exception):
 
     def __reduce__(self) -> Any:
         # the class that is also the driver's is made when it is needed, so nobody finds it by name
-        return _restored, (vars(type(self)).get("made_of", type(self)), self.args[0], self.cause, self.cure)
+        return _restored, (
+            vars(type(self)).get("made_of", type(self)),
+            self.args[0],
+            self.cause,
+            self.cure,
+        )
 
 
 class IntegrityError(EventStoreError):
@@ -44,8 +49,11 @@ class IntegrityError(EventStoreError):
 class VersionConflict(IntegrityError):
     """The version is taken, or it is not the next one."""
 
-    cause = "somebody else has appended to the stream, or the version was not that of the last event plus 1"
-    cure = "load the state, decide again, and append with the current version + 1; or leave aggregate_version out"
+    cause = "somebody else has appended, or the version was not that of the last event plus 1"
+    cure = (
+        "load the state, decide again, and append with the current version + 1; "
+        "or leave aggregate_version out"
+    )
 
 
 class UnknownPosting(IntegrityError):
@@ -66,7 +74,10 @@ class OutcomeUnknown(EventStoreError):
     """The connection was lost while an append was under way: it may be written or not."""
 
     cause = "the connection was lost before the answer came"
-    cure = "look whether the event is there before you append it again; with an idempotency_key you can just send it again"
+    cure = (
+        "look whether the event is there before you append it again; "
+        "with an idempotency_key you can just send it again"
+    )
 
 
 class NotMigrated(EventStoreError):
@@ -80,7 +91,10 @@ class LogDiverged(EventStoreError):
     """The log is not the one that was read before."""
 
     cause = "the database was restored from a backup, or a failover lost commits"
-    cure = "find out what is different, build anew what was derived from the events, and follow from the beginning"
+    cure = (
+        "find out what is different, build anew what was derived from the events, "
+        "and follow from the beginning"
+    )
 
 
 class LogNotReadable(EventStoreError):

@@ -14,7 +14,10 @@ from .records import Row
 
 @dataclass(frozen=True)
 class Frontier:
-    """What was seen so far: everything at or below `position` is there to be seen, or never will be."""
+    """What was seen so far.
+
+    Everything at or below `position` is there to be seen, or never will be.
+    """
 
     position: int = 0
     event_id: Optional[str] = None
@@ -30,7 +33,9 @@ class Frontier:
             return cls()
         position, separator, event_id = checkpoint.partition(":")
         if not separator or not position.isdigit():
-            raise ValueError(f"{checkpoint!r} is no checkpoint: give the one of an event, or None to begin")
+            raise ValueError(
+                f"{checkpoint!r} is no checkpoint: give the one of an event, or None to begin"
+            )
         return cls(int(position), event_id, int(position), event_id)
 
     def parameters(self) -> dict[str, Any]:
@@ -39,13 +44,24 @@ class Frontier:
         return {**vars(self), **lists}
 
     def observe(self, look: Row) -> Frontier:
-        """Takes a look into account. Pages may be read up to the position by any later statement."""
-        isolation, is_standby, is_same, visible, visible_id, holders, lows, newest, newest_id, drawn = look
+        """Takes a look into account. Any later statement may read pages up to the position."""
+        (
+            isolation,
+            is_standby,
+            is_same,
+            visible,
+            visible_id,
+            holders,
+            lows,
+            newest,
+            newest_id,
+            drawn,
+        ) = look
         if isolation not in ("read committed", "read uncommitted"):
             raise LogNotReadable(
                 f"the transaction is {isolation.upper()}",
-                "it goes on seeing what there was when it began, so that what commits meanwhile would be missed",
-                "follow on a connection that is READ COMMITTED, or on one of its own: EventStore(dsn=…)",
+                "it sees what there was when it began, and would miss what commits meanwhile",
+                "follow on a connection that is READ COMMITTED, or on one of its own: EventStore()",
             )
         if is_standby:
             raise LogNotReadable(
@@ -54,7 +70,9 @@ class Frontier:
                 "follow on the primary",
             )
         if not is_same or newest < self.position:
-            raise LogDiverged(f"the event at {self.position}, which was read before, is there no more")
+            raise LogDiverged(
+                f"the event at {self.position}, which was read before, is there no more"
+            )
         if drawn < max(visible, self.visible):
             raise LogDiverged(
                 f"the sequence of positions stands at {drawn}, behind {max(visible, self.visible)}",

@@ -68,13 +68,17 @@ class Operations:
         if at_version is not None and at is not None:
             raise ValueError("at_version and at are two moments: give one of them")
         if at is not None and at.tzinfo is None:
-            raise ValueError("at is a time without a time zone: use datetime(…, tzinfo=timezone.utc)")
+            raise ValueError(
+                "at is a time without a time zone: use datetime(…, tzinfo=timezone.utc)"
+            )
         if at_version is not None:
             statement = self._statement(
                 "posting_state_at_version", posting_id=posting_id, at_version=at_version
             )
         elif at is not None:
-            statement = self._statement("posting_state_at", posting_id=posting_id, at=at.isoformat())
+            statement = self._statement(
+                "posting_state_at", posting_id=posting_id, at=at.isoformat()
+            )
         else:
             statement = self._statement("posting_state", posting_id=posting_id)
         rows = yield statement
@@ -121,7 +125,9 @@ class Operations:
         looked = yield from _apart(session, self._statement("look", **frontier.parameters()))
         return frontier.observe(looked[0])
 
-    def log_page(self, session: Session, after: int, last: int, pages: Pages) -> Operation[list[Row]]:
+    def log_page(
+        self, session: Session, after: int, last: int, pages: Pages
+    ) -> Operation[list[Row]]:
         statement = self._statement("log_page", after=after, last=last, **pages.limits())
         rows = yield from _apart(session, statement)
         pages.took(len(rows))

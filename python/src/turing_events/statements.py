@@ -13,7 +13,7 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Statement:
-    """What a driver executes; of several statements in one text, `result` is the one with the rows."""
+    """What a driver executes; of several statements in a text, `result` is the one with rows."""
 
     sql: str
     parameters: Optional[Parameters] = None

@@ -24,12 +24,12 @@ T = TypeVar("T")
 class EventStore:
     """Turing's event store.
 
-    With a connection, everything is a part of its transactions, and the application commits. Without,
-    it connects to `dsn`, or to what DATABASE_URL says, when it is first used, and each call is a
-    transaction; threads can share it, and a process that was forked connects anew.
+    With a connection, everything is a part of its transactions, and the application commits.
+    Without, it connects to `dsn`, or to what DATABASE_URL says, when it is first used, and each
+    call is a transaction; threads can share it, and a process that was forked connects anew.
 
-    `schema` is where the store's tables are; `parse_float` is what json.loads calls so: Decimal reads
-    every number with a point as a Decimal.
+    `schema` is where the store's tables are; `parse_float` is what json.loads calls so: Decimal
+    reads every number with a point as a Decimal.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class EventStore:
     ) -> Event:
         """Appends an event, and returns it as it was recorded.
 
-        `aggregate_version` is the number that the event shall get: `VersionConflict` if it is not the
-        next one. With an `idempotency_key`, whatever was recorded under it first is returned.
+        `aggregate_version` is the number that the event shall get: `VersionConflict` if it is not
+        the next one. With an `idempotency_key`, whatever was recorded under it first is returned.
         """
         session = self._session()
         append = self._operations.append_event(
@@ -84,14 +84,19 @@ class EventStore:
     def get_posting_state(
         self, posting_id: int, *, at_version: Optional[int] = None, at: Optional[datetime] = None
     ) -> Optional[PostingState]:
-        """Where a posting stands, or stood after so many events or at an instant; None if it had none."""
+        """Where a posting stands, or stood after so many events or at an instant.
+
+        None if it had no events.
+        """
         return self._do(self._operations.posting_state(posting_id, at_version, at))
 
     def get_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
     ) -> list[Event]:
         """The events of an aggregate, in the order of their versions."""
-        return self._do(self._operations.aggregate_events(aggregate_type, aggregate_id, after_version))
+        return self._do(
+            self._operations.aggregate_events(aggregate_type, aggregate_id, after_version)
+        )
 
     def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
@@ -99,7 +104,9 @@ class EventStore:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
-            page = self._operations.aggregate_page(aggregate_type, aggregate_id, after_version, pages)
+            page = self._operations.aggregate_page(
+                aggregate_type, aggregate_id, after_version, pages
+            )
             rows = self._do(page)
             for row in rows:
                 event = self._operations.event(row)
@@ -134,7 +141,9 @@ class EventStore:
             session = self._session()
             frontier = self._run(session, self._operations.look(session, frontier))
             while read < frontier.position:
-                rows = self._run(session, self._operations.log_page(session, read, frontier.position, pages))
+                rows = self._run(
+                    session, self._operations.log_page(session, read, frontier.position, pages)
+                )
                 for row in rows:
                     read = row[0]
                     yield self._operations.event(row)
