@@ -200,4 +200,4 @@ async def _rows(session: Session, statement: Statement) -> list[Row]:
         await cursor.execute(statement.sql, statement.parameters)
         for _ in range(statement.result):
             cursor.nextset()
-        return await cursor.fetchall() if cursor.description else []
+        return [] if statement.parameters is None else await cursor.fetchall()

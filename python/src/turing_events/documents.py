@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Callable, Optional
 from uuid import UUID
@@ -54,7 +55,12 @@ def encode(value: object, name: str) -> str:
 def decode(text: str, parse_float: Optional[ParseFloat] = None) -> Any:
     """The value of JSON. A number with a point is a float if that has the same digits, else a
     Decimal; `parse_float` says otherwise."""
-    return json.loads(text, parse_float=parse_float or _exact, parse_int=_integer)
+    return _decoder(parse_float or _exact).decode(text)
+
+
+@lru_cache(maxsize=8)
+def _decoder(parse_float: ParseFloat) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_float=parse_float, parse_int=_integer)
 
 
 def _text(value: str, name: str) -> str:

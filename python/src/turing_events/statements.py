@@ -13,7 +13,10 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Statement:
-    """What a driver executes; of several statements in a text, `result` is the one with rows."""
+    """What a driver executes.
+
+    One with parameters has rows, and of several in a text, `result` is the one that has them.
+    """
 
     sql: str
     parameters: Optional[Parameters] = None

@@ -207,4 +207,4 @@ def _rows(session: Session, statement: Statement) -> list[Row]:
         cursor.execute(statement.sql, statement.parameters)
         for _ in range(statement.result):
             cursor.nextset()
-        return cursor.fetchall() if cursor.description else []
+        return [] if statement.parameters is None else cursor.fetchall()
