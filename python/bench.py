@@ -85,8 +85,8 @@ def compare(name: str, ours: Call, theirs: Call, calls: int = CALLS) -> None:
 
 def eventsourcing_append(url: str) -> Call:
     """An append of one event to one aggregate by the library's recorder, its version known."""
-    from eventsourcing.domain import Aggregate, event
     from eventsourcing.application import Application
+    from eventsourcing.domain import Aggregate, event
 
     class Posting(Aggregate):
         @event("LlmCallCompleted")

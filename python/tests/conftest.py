@@ -10,8 +10,18 @@ from typing import Any, Callable
 import psycopg
 import psycopg2
 import pytest
+from hypothesis import HealthCheck, settings
 
 from turing_events import EventStore
+
+# this machine may be busy, and nothing is kept from one run to the next
+settings.register_profile(
+    "busy",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("busy")
 
 Connect = Callable[[], Any]
 

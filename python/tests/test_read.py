@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from documents import DOCUMENTS, same
@@ -28,9 +28,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8)
 @given(events=EVENTS)
 def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
     own: EventStore,

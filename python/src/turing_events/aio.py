@@ -181,7 +181,7 @@ class AsyncEventStore:
             while True:
                 try:
                     rows = await _rows(session, statement)
-                except Exception as error:
+                except session.error as error:
                     statement = operation.throw(error)
                 else:
                     statement = operation.send(rows)

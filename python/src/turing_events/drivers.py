@@ -63,8 +63,8 @@ class Session:
         return self.is_open or not self.connection.autocommit
 
     @property
-    def takes_scripts(self) -> bool:
-        """Whether several statements can be sent at once and each has its result."""
+    def tells_each_result(self) -> bool:
+        """Whether of several statements that are sent at once each has its result, or the last."""
         return self._is_new
 
     def cursor(self, statement: Statement) -> Any:

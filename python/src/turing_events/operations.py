@@ -171,19 +171,17 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
             return (yield statement)
         except session.error as error:
             raise_typed(error, is_lost=session.is_lost)
-    is_open = False
+    begin, end = f"SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}"
+    script = f"{begin};\n{statement.sql}"
     try:
-        if session.takes_scripts:
-            script = f"SAVEPOINT {_SAVEPOINT};\n{statement.sql};\nRELEASE SAVEPOINT {_SAVEPOINT}"
-            return (yield Statement(script, statement.parameters, result=1))
-        yield Statement(f"SAVEPOINT {_SAVEPOINT}")
-        is_open = True
-        rows = yield statement
-        yield Statement(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+        if session.tells_each_result:
+            return (yield Statement(f"{script};\n{end}", statement.parameters, result=1))
+        rows = yield Statement(script, statement.parameters)
+        yield Statement(end)
         return rows
-    except Exception:
-        # what a driver refuses to send has failed nothing
-        if session.is_failed or (is_open and not session.is_lost):
+    except session.error:
+        # what the driver itself refuses has not begun
+        if session.is_failed:
             yield _BACK
         raise
 

@@ -188,7 +188,7 @@ class EventStore:
             while True:
                 try:
                     rows = _rows(session, statement)
-                except Exception as error:
+                except session.error as error:
                     statement = operation.throw(error)
                 else:
                     statement = operation.send(rows)
