@@ -26,27 +26,30 @@ settings.load_profile("busy")
 Connect = Callable[[], Any]
 
 
-def _needed(name: str, what: str) -> str:
+_NEEDED = {
+    "TURING_TEST_STORE": "the address of a database that `turing migrate` has migrated",
+    "TURING": "the program turing, such as target/debug/turing",
+}
+
+
+def needed(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        pytest.exit(f"{name} is not set: {what}", returncode=2)
+        pytest.exit(f"{name} is not set: {_NEEDED[name]}", returncode=2)
     return value
 
 
 @pytest.fixture(scope="session")
 def url() -> str:
-    return _needed(
-        "TURING_TEST_STORE", "the address of a database that `turing migrate` has migrated"
-    )
+    return needed("TURING_TEST_STORE")
 
 
 @pytest.fixture(scope="session")
 def turing(url: str) -> Callable[..., str]:
     """What the program answers."""
-    program = _needed("TURING", "the program turing, such as target/debug/turing")
 
     def run(*arguments: str) -> str:
-        command = [program, *arguments, "--store", url, "--json"]
+        command = [needed("TURING"), *arguments, "--store", url, "--json"]
         return subprocess.run(
             command, check=True, capture_output=True, text=True, encoding="utf-8"
         ).stdout

@@ -261,7 +261,9 @@ def test_threads_share_a_store_and_a_forked_process_connects_anew(
 
 def test_the_address_may_have_the_parameters_of_turings_programs(url: str, posting: int) -> None:
     mark = "&" if "?" in url else "?"
-    with EventStore(dsn=f"{url}{mark}schema=public&pooled=true") as store:
+    with EventStore(
+        dsn=f"{url}{mark}schema=public&pooled=true&statement-cache-capacity=9"
+    ) as store:
         assert store.append_event(DONE, aggregate_id=posting).aggregate_version == 1
         assert store._session().connection.prepare_threshold is None
 

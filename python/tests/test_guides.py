@@ -1,51 +1,56 @@
-"""What docs/python.md and the README show runs as it stands."""
+"""What docs/python.md and the README show runs as it stands, in a database of its own."""
 
 from __future__ import annotations
 
 import io
+import subprocess
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from blocks import blocks, run
+from conftest import needed
 
 ROOT = Path(__file__).parent.parent
 
 
-def prepared(control: psycopg.Connection[Any], url: str, posting: int, now: str) -> dict[str, Any]:
-    """The tables of an application, and the names that the pages take for granted."""
-    control.execute("DROP TABLE IF EXISTS adverts, mailer, mails")
-    control.execute("CREATE TABLE adverts (posting_id INT, city TEXT)")
-    control.execute("INSERT INTO adverts VALUES (%s, '?')", [posting])
-    control.execute("CREATE TABLE mailer (checkpoint TEXT)")
-    control.execute("INSERT INTO mailer VALUES (%s)", [now])
-    control.execute("CREATE TABLE mails (event_id UUID PRIMARY KEY)")
-    return {"DATABASE_URL": url, "posting_id": posting}
+@pytest.fixture
+def fresh(
+    control: psycopg.Connection[Any], url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[psycopg.Connection[Any]]:
+    """A database of the page's own, at DATABASE_URL."""
+    name = f"{control.info.dbname}_guide"
+    control.execute(f'DROP DATABASE IF EXISTS "{name}"')
+    control.execute(f'CREATE DATABASE "{name}"')
+    address = url.replace(f"/{control.info.dbname}", f"/{name}", 1)
+    migrate = [needed("TURING"), "migrate", "--store", address]
+    subprocess.run(migrate, check=True, capture_output=True)
+    monkeypatch.setenv("DATABASE_URL", address)
+    with psycopg.connect(address, autocommit=True) as connection:
+        yield connection
+    control.execute(f'DROP DATABASE "{name}"')
 
 
-def test_the_guide_runs_and_does_what_it_says(
-    control: psycopg.Connection[Any], url: str, posting: int, now: str
-) -> None:
-    names = prepared(control, url, posting, now)
+def test_the_guide_runs_and_does_what_it_says(fresh: psycopg.Connection[Any]) -> None:
+    names: dict[str, Any] = {}
     page = blocks(ROOT.parent / "docs" / "python.md")
-    assert len(page) == 8
+    assert len(page) == 9
     printed = io.StringIO()
     with redirect_stdout(printed):
         for block in page:
             run(block, names)
     names["connection"].close()
     assert len(printed.getvalue().splitlines()) == 5
-    assert control.execute("SELECT city FROM adverts").fetchone() == ("Berlin",)
-    assert control.execute("SELECT count(*) FROM mails").fetchone() == (6,)
+    assert fresh.execute("SELECT count(*) FROM mails").fetchone() == (6,)
 
 
-def test_the_readme_runs(control: psycopg.Connection[Any], url: str, now: str) -> None:
-    control.execute("INSERT INTO postings (posting_id) VALUES (12345) ON CONFLICT DO NOTHING")
-    names = prepared(control, url, 12345, now)
+def test_the_readme_runs(fresh: psycopg.Connection[Any]) -> None:
+    names: dict[str, Any] = {}
     [block] = blocks(ROOT / "README.md")
     run(block, names)
     assert names["event_store"].get_posting_state(12345)["outputs"] == {"9184": "Berlin"}
     names["connection"].close()
-    assert control.execute("SELECT city FROM adverts").fetchone() == ("Berlin",)

@@ -12,6 +12,9 @@ from .statements import Statement
 # libpq's transaction status, as both drivers tell it
 _IDLE, _OPEN, _FAILED = 0, 2, 3
 
+# in an address, what programs in Rust know and libpq does not
+_PARAMETERS = ("schema", "pooled", "statement-cache-capacity")
+
 
 class Session:
     """A connection, and what an operation has to know of it."""
@@ -96,7 +99,7 @@ class Address:
             )
         base, mark, query = (dsn or "").partition("?" if "://" in (dsn or "") else "\0")
         pairs = [pair.partition("=") for pair in query.split("&")]
-        ours = {name: unquote(value) for name, _, value in pairs if name in ("schema", "pooled")}
+        ours = {name: unquote(value) for name, _, value in pairs if name in _PARAMETERS}
         self.schema = schema or ours.get("schema") or "public"
         self.is_pooled = ours.get("pooled") == "true"
         self.dsn = base + mark + "&".join("".join(pair) for pair in pairs if pair[0] not in ours)
