@@ -69,8 +69,10 @@ def test_rows_of_the_application_and_events_are_committed_together(
 def test_a_refusal_leaves_the_open_transaction_as_it_was(
     store: EventStore, connection: Any, driver: Any, control: psycopg.Connection[Any], posting: int
 ) -> None:
-    store.append_event(DONE, aggregate_id=posting)
-    for version in (1, 3):
+    for version in (2, None, 1, 3):
+        if version is None:
+            store.append_event(DONE, aggregate_id=posting)
+            continue
         with pytest.raises(VersionConflict) as caught:
             store.append_event(DONE, aggregate_id=posting, aggregate_version=version)
         assert isinstance(caught.value, driver.IntegrityError)

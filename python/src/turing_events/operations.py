@@ -163,7 +163,10 @@ def _new_event(
 
 
 def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
-    """In a savepoint of the open transaction, which goes on whatever happens."""
+    """In a savepoint of the open transaction, which goes on whatever happens.
+
+    Where the statement is the first of its transaction, there is nothing to go back to.
+    """
     if session.is_failed or session.is_lost:
         return (yield statement)  # the driver tells of it
     if not session.is_in_transaction:
@@ -171,6 +174,13 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
             return (yield statement)
         except session.error as error:
             raise_typed(error, is_lost=session.is_lost)
+    if session.is_idle:
+        try:
+            return (yield statement)
+        except session.error:
+            if session.is_failed:
+                yield ROLLBACK
+            raise
     begin, end = f"SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}"
     script = f"{begin};\n{statement.sql}"
     try:
