@@ -30,22 +30,22 @@ DOCUMENTS = st.dictionaries(TEXTS, VALUES, max_size=5)
 
 
 def same(sent: Any, read: Any, decimals: bool = False) -> bool:
-    """Whether a value came back as it was sent: the digits, and for all but decimals the type.
+    """Whether a value came back as it was sent, of the same type and with the same digits.
 
-    A Decimal comes back as whatever has its digits, with `decimals` as a Decimal if it has a point.
+    A Decimal without a point is an int, and with `decimals` a float is a Decimal.
     """
     if isinstance(sent, Mapping):
         return sent.keys() == read.keys() and all(
             same(item, read[key], decimals) for key, item in sent.items()
         )
     if isinstance(sent, list):
-        return len(sent) == len(read) and all(map(lambda a, b: same(a, b, decimals), sent, read))
-    if isinstance(sent, Decimal):
-        is_kind = (
-            isinstance(read, (int, Decimal) if decimals else (int, float, Decimal))
-            and read is not True
+        return len(sent) == len(read) and all(
+            same(item, other, decimals) for item, other in zip(sent, read)
         )
-        return is_kind and encode(read, "") == encode(sent, "").replace("-0", "0", not sent)
+    if isinstance(sent, Decimal):
+        digits = format(sent if sent else sent.copy_abs(), "f")
+        kind = Decimal if "." in digits else int
+        return type(read) is kind and format(Decimal(read), "f") == digits
     if isinstance(sent, float) and decimals:
-        return isinstance(read, Decimal) and encode(read, "") == encode(sent, "")
+        return isinstance(read, Decimal) and format(read, "f") == encode(sent, "")
     return type(sent) is type(read) and bool(sent == read)

@@ -20,7 +20,8 @@ from turing_events.documents import decode, encode
 def test_what_is_written_is_read_as_it_was_sent(document: dict[str, Any]) -> None:
     text = encode(document, "event_data")
     assert same(document, decode(text))
-    assert same(document, decode(text, Decimal), decimals=True)
+    plain = encode(document, "event_data", is_plain=True)
+    assert same(document, decode(plain, Decimal), decimals=True)
     json.loads(text)  # it is JSON for everybody
 
 
@@ -32,7 +33,11 @@ def test_what_is_written_is_read_as_it_was_sent(document: dict[str, Any]) -> Non
         (-0.0, "0.0"),
         (1.5, "1.5"),
         (10**30, "1" + "0" * 30),
-        (Decimal("1.10"), "1.10"),
+        (Decimal("19.99"), "19.990"),
+        (Decimal("1.10"), "1.100"),
+        (Decimal("2.0"), "2.00"),
+        (Decimal("-0.0"), "0.00"),
+        (Decimal("0.1000000000000000055511151231257827"), "0.1000000000000000055511151231257827"),
         (Decimal("1E+3"), "1000"),
         (True, "true"),
         (None, "null"),
@@ -70,18 +75,14 @@ def test_what_json_has_nothing_for_is_refused_with_its_place(
         encode(value, "event_data")
 
 
-def test_a_number_is_a_float_only_if_that_has_its_digits() -> None:
-    read = decode(
-        "[0.1, 0.10, 0.1000000000000000055511151231257827, 1.0, 1e400, 5E-1, " + "9" * 5000 + "]"
-    )
-    assert [type(number) for number in read] == [
-        float,
-        Decimal,
-        Decimal,
-        float,
-        Decimal,
-        Decimal,
-        Decimal,
-    ]
-    assert read[1] == Decimal("0.10")
-    assert read[6] == Decimal("9" * 5000)
+def test_a_number_of_somebody_else_keeps_its_value() -> None:
+    digits = ["0.1", "0.10", "0.1000000000000000055511151231257827", "1.0", "1e400", "5E-1"]
+    read = decode(f"[{', '.join(digits)}]")
+    assert [type(number) for number in read] == [float, Decimal, Decimal, float, Decimal, Decimal]
+    assert [Decimal(str(number)) for number in read] == [Decimal(number) for number in digits]
+    assert decode("9" * 5000) == Decimal("9" * 5000)
+
+
+def test_digits_are_as_they_are_if_they_shall_be() -> None:
+    assert encode([Decimal("1.10"), 1.5], "event_data", is_plain=True) == "[1.10, 1.5]"
+    assert decode("[1.10, 1.5]", Decimal) == [Decimal("1.10"), Decimal("1.5")]

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_where_everything_before_is_decided() -> None:
         (
             {"is_same": False},
             LogDiverged,
-            "the event at 8, which was read before, is there no more",
+            "the event at 8, which was read before",
         ),
         ({"newest": 7}, LogDiverged, "the event at 8, which was read before"),
         ({"newest": 9, "drawn_since": 8}, LogDiverged, "the sequence of positions stands at 8"),

@@ -17,6 +17,15 @@ from turing_events import EventStore, UnreadableEvent
 from turing_events.documents import decode
 
 DONE = "llm_call_completed"
+STATE = [
+    "current_conversation_id",
+    "execution_sequence",
+    "outputs",
+    "is_terminal",
+    "terminal",
+    "ended_runs",
+    "run",
+]
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from([DONE, "llm_call_failed", "circuit_breaker_open", "posting_terminal"]),
@@ -31,7 +40,6 @@ EVENTS = st.lists(
 @settings(max_examples=8)
 @given(events=EVENTS)
 def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
-    own: EventStore,
     url: str,
     new_posting: Callable[[], int],
     turing: Callable[..., str],
@@ -39,45 +47,38 @@ def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
 ) -> None:
     posting = new_posting()
     sent = [{"output": data, "error": None, "reason": "r"} for _, data, _ in events]
-    written = own.append_events(
-        {
-            "event_type": name,
-            "aggregate_id": posting,
-            "event_data": data,
-            "metadata": {"conversation_id": number},
-        }
-        for (name, _, number), data in zip(events, sent)
-    )
-    lines = [
-        decode(line, Decimal)
-        for line in turing("events", "posting", str(posting)).split("\n")
-        if line
-    ]
-    assert [line["event_id"] for line in lines] == [str(event.event_id) for event in written]
-    assert [line["event_type"] for line in lines] == [event.event_type for event in written]
-    assert all(same(data, line["payload"], decimals=True) for data, line in zip(sent, lines))
-    assert [
-        datetime.fromisoformat(line["recorded_at"].replace("Z", "+00:00")) for line in lines
-    ] == [event.created_at for event in written]
     with EventStore(dsn=url, parse_float=Decimal) as exact:
-        for version in {1, len(events) // 2 + 1, len(events)}:
-            state = exact.get_posting_state(posting, at_version=version)
-            assert state is not None and state.aggregate_version == version
-            told = decode(
-                turing("state", "posting", str(posting), "--at-version", str(version)), Decimal
-            )["state"]
-            for field in (
-                "current_conversation_id",
-                "execution_sequence",
-                "outputs",
-                "is_terminal",
-                "terminal",
-                "run",
-            ):
-                assert same(told[field], state[field], decimals=True), field
-        assert exact.get_posting_state(posting) == exact.get_posting_state(
-            posting, at_version=len(events)
+        written = exact.append_events(
+            {
+                "event_type": name,
+                "aggregate_id": posting,
+                "event_data": data,
+                "metadata": {"conversation_id": number},
+            }
+            for (name, _, number), data in zip(events, sent)
         )
+        versions = {1, len(events) // 2 + 1, len(events)}
+        states = {at: exact.get_posting_state(posting, at_version=at) for at in versions}
+        assert exact.get_posting_state(posting) == states[len(events)]
+
+    lines = turing("events", "posting", str(posting)).rstrip("\n").split("\n")
+    for event, data, line in zip(written, sent, lines):
+        told = decode(line, Decimal)
+        assert (told["event_id"], told["event_type"]) == (str(event.event_id), event.event_type)
+        assert same(data, told["payload"], decimals=True) and same(
+            event.event_data, told["payload"]
+        )
+        assert (
+            datetime.fromisoformat(told["recorded_at"].replace("Z", "+00:00")) == event.created_at
+        )
+    assert len(lines) == len(written) == len(events)
+
+    for version, state in states.items():
+        assert state is not None and state.aggregate_version == version
+        line = turing("state", "posting", str(posting), "--at-version", str(version))
+        told = decode(line, Decimal)["state"]
+        for field in STATE:
+            assert same(told[field], state[field], decimals=True), field
 
 
 def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(

@@ -1,4 +1,8 @@
-"""JSON that keeps what it is given: every digit, and a float a float."""
+"""JSON that keeps what it is given: every digit, a float a float and a Decimal a Decimal.
+
+JSON has one kind of numbers with a point. A Decimal that a float could be is written with one zero
+more than it has, which no float is written with, and read with one less.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Callable, Optional
 from uuid import UUID
 
@@ -16,8 +20,8 @@ ParseFloat = Callable[[str], Any]
 _quoted = json.encoder.encode_basestring  # text as it is, not as escapes
 
 
-def encode(value: object, name: str) -> str:
-    """A value as JSON; `name` is what an error calls it.
+def encode(value: object, name: str, is_plain: bool = False) -> str:
+    """A value as JSON; `name` is what an error calls it. If it is plain, Decimals are as they are.
 
     Times, which JSON has none of, become text of ISO 8601, and so do UUIDs.
     """
@@ -32,13 +36,11 @@ def encode(value: object, name: str) -> str:
     if isinstance(value, float):
         return _float(value, name)
     if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise ValueError(f"{name} is {value}, which JSON has no number for")
-        return format(value, "f")
+        return _decimal(value, name, is_plain)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(_member(key, item, name) for key, item in value.items()) + "}"
+        return "{" + ", ".join(_member(pair, name, is_plain) for pair in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        items = (encode(item, f"{name}[{place}]") for place, item in enumerate(value))
+        items = (encode(item, f"{name}[{place}]", is_plain) for place, item in enumerate(value))
         return "[" + ", ".join(items) + "]"
     if isinstance(value, UUID):
         return f'"{value}"'
@@ -53,8 +55,7 @@ def encode(value: object, name: str) -> str:
 
 
 def decode(text: str, parse_float: Optional[ParseFloat] = None) -> Any:
-    """The value of JSON. A number with a point is a float if that has the same digits, else a
-    Decimal; `parse_float` says otherwise."""
+    """The value of JSON, whose numbers with a point `parse_float` makes, if it is given."""
     return _decoder(parse_float or _exact).decode(text)
 
 
@@ -74,10 +75,11 @@ def _text(value: str, name: str) -> str:
     return _quoted(value)
 
 
-def _member(key: object, item: object, name: str) -> str:
+def _member(pair: tuple[object, object], name: str, is_plain: bool) -> str:
+    key, item = pair
     if not isinstance(key, str):
         raise TypeError(f"{name} has the key {key!r}: keys of JSON are text, such as {str(key)!r}")
-    return _text(key, f"a key of {name}") + ": " + encode(item, f"{name}.{key}")
+    return _text(key, f"a key of {name}") + ": " + encode(item, f"{name}.{key}", is_plain)
 
 
 def _float(value: float, name: str) -> str:
@@ -91,16 +93,31 @@ def _float(value: float, name: str) -> str:
     return digits if "." in digits else digits + ".0"
 
 
+def _decimal(value: Decimal, name: str, is_plain: bool) -> str:
+    if not value.is_finite():
+        raise ValueError(f"{name} is {value}, which JSON has no number for")
+    digits = format(value if value else value.copy_abs(), "f")
+    return digits if is_plain or not _is_float(_stripped(digits)) else digits + "0"
+
+
 def _exact(digits: str) -> object:
-    number = float(digits)
-    return number if _float_has(number, digits) else Decimal(digits)
+    if _is_float(digits):
+        return float(digits)
+    return Decimal(digits[:-1] if _is_float(_stripped(digits)) else digits)
 
 
-def _float_has(number: float, digits: str) -> bool:
-    written = float.__repr__(number)
-    if written == digits:
-        return True
-    return "e" in written and isfinite(number) and _float(number, "") == digits
+def _stripped(digits: str) -> str:
+    """Without zeros at the end, but for one right behind the point."""
+    if "." not in digits:
+        return digits
+    digits = digits.rstrip("0")
+    return digits + "0" if digits.endswith(".") else digits
+
+
+def _is_float(digits: str) -> bool:
+    """Whether a float is written so."""
+    number = float(digits) if "." in digits else inf
+    return isfinite(number) and _float(number, "") == digits
 
 
 def _integer(digits: str) -> object:

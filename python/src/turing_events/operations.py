@@ -51,16 +51,39 @@ class Operations:
         self._parse_float = parse_float
 
     def append_event(self, session: Session, *arguments: Any) -> Operation[Event]:
-        statement = self._statement("append_event", **_new_event(*arguments))
+        statement = self._statement("append_event", **self._new_event(*arguments))
         return self.event((yield from _atomically(session, statement))[0])
 
     def append_events(self, session: Session, events: Iterable[NewEvent]) -> Operation[list[Event]]:
-        given = [_new_event(**event) for event in events]
+        given = [self._new_event(**event) for event in events]
         if not given:
             return []
         columns = {name: [event[name] for event in given] for name in given[0]}
         statement = self._statement("append_events", **columns)
         return self._events((yield from _atomically(session, statement)))
+
+    def _new_event(
+        self,
+        event_type: str,
+        aggregate_type: str = "posting",
+        aggregate_id: Optional[int] = None,
+        event_data: Optional[Mapping[str, Any]] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        aggregate_version: Optional[int] = None,
+        idempotency_key: Optional[str] = None,
+    ) -> dict[str, Any]:
+        if aggregate_id is None:
+            raise TypeError("aggregate_id is missing: of which aggregate is the event?")
+        is_plain = self._parse_float is not None
+        return {
+            "event_type": event_type,
+            "aggregate_type": aggregate_type,
+            "aggregate_id": aggregate_id,
+            "event_data": encode({} if event_data is None else event_data, "event_data", is_plain),
+            "metadata": None if metadata is None else encode(metadata, "metadata", is_plain),
+            "aggregate_version": aggregate_version,
+            "idempotency_key": idempotency_key,
+        }
 
     def posting_state(
         self, posting_id: int, at_version: Optional[int], at: Optional[datetime]
@@ -138,28 +161,6 @@ class Operations:
 
     def _events(self, rows: list[Row]) -> list[Event]:
         return [self.event(row) for row in rows]
-
-
-def _new_event(
-    event_type: str,
-    aggregate_type: str = "posting",
-    aggregate_id: Optional[int] = None,
-    event_data: Optional[Mapping[str, Any]] = None,
-    metadata: Optional[Mapping[str, Any]] = None,
-    aggregate_version: Optional[int] = None,
-    idempotency_key: Optional[str] = None,
-) -> dict[str, Any]:
-    if aggregate_id is None:
-        raise TypeError("aggregate_id is missing: of which aggregate is the event?")
-    return {
-        "event_type": event_type,
-        "aggregate_type": aggregate_type,
-        "aggregate_id": aggregate_id,
-        "event_data": encode({} if event_data is None else event_data, "event_data"),
-        "metadata": None if metadata is None else encode(metadata, "metadata"),
-        "aggregate_version": aggregate_version,
-        "idempotency_key": idempotency_key,
-    }
 
 
 def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:

@@ -28,8 +28,8 @@ class EventStore:
     Without, it connects to `dsn`, or to what DATABASE_URL says, when it is first used, and each
     call is a transaction; threads can share it, and a process that was forked connects anew.
 
-    `schema` is where the store's tables are; `parse_float` is what json.loads calls so: Decimal
-    reads every number with a point as a Decimal.
+    `schema` is where the store's tables are; `parse_float` is what json.loads calls so: with
+    Decimal every number with a point is read as one, and written with its own digits.
     """
 
     def __init__(
