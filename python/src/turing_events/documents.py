@@ -56,12 +56,18 @@ def encode(value: object, name: str, is_plain: bool = False) -> str:
 
 def decode(text: str, parse_float: Optional[ParseFloat] = None) -> Any:
     """The value of JSON, whose numbers with a point `parse_float` makes, if it is given."""
-    return _decoder(parse_float or _exact).decode(text)
+    parse_float = parse_float or _exact
+    try:
+        return _decoder(parse_float, None).raw_decode(text)[0]
+    except ValueError:
+        return _decoder(parse_float, _integer).raw_decode(text)[0]
 
 
 @lru_cache(maxsize=8)
-def _decoder(parse_float: ParseFloat) -> json.JSONDecoder:
-    return json.JSONDecoder(parse_float=parse_float, parse_int=_integer)
+def _decoder(
+    parse_float: ParseFloat, parse_int: Optional[Callable[[str], Any]]
+) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_float=parse_float, parse_int=parse_int)
 
 
 def _text(value: str, name: str) -> str:
