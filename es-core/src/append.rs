@@ -163,7 +163,7 @@ impl AppendRequest {
         if count > limit {
             return Err(InvalidRequest::TooManyEvents { count, limit });
         }
-        let mut ids = HashSet::new();
+        let mut ids = HashSet::with_capacity(if count > 1 { count } else { 0 });
         let mut bytes = 0;
         for event in self.streams.iter_mut().flat_map(|part| &mut part.events) {
             if count > 1 && !ids.insert(event.event_id) {

@@ -51,10 +51,16 @@ pub(crate) fn canonical(text: &str, max_bytes: usize) -> Result<Cow<'_, str>, Co
 /// type writes them, and of two members of one name the last. A text in which that changes nothing
 /// is answered as it is.
 pub(crate) fn stored(text: &str) -> Cow<'_, str> {
-    if is_canonical(text) {
+    // a string is read as it is, however it is spelt
+    if text.starts_with('"') || is_canonical(text) {
         return Cow::Borrowed(text);
     }
     Writer::new(text, Form::Stored).written().unwrap_or(Cow::Borrowed(text))
+}
+
+/// True if every store reads a text as it is.
+pub(crate) fn is_stored(text: &str) -> bool {
+    matches!(stored(text), Cow::Borrowed(_))
 }
 
 /// A text that is the same for all texts of one JSON value.
@@ -62,43 +68,41 @@ fn normal(text: &str) -> Cow<'_, str> {
     Writer::new(text, Form::Normal).written().unwrap_or(Cow::Borrowed(text))
 }
 
-/// True if a text is in the canonical form; those with escapes are not looked at.
-fn is_canonical(text: &str) -> bool {
+/// True if a text is in the canonical form; one with an escape in a key, or with `\u`, is not looked at.
+pub(crate) fn is_canonical(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // for each object and array that was begun: the last key, if it is an object
-    let mut open: Vec<Option<&str>> = Vec::new();
+    // the last key of the innermost object, if no array is within it, and of those around it
+    let (mut last, mut around) = (None::<&[u8]>, Vec::new());
     let (mut at, mut is_key_next) = (0, false);
     while let Some(&byte) = bytes.get(at) {
         at += 1;
         match byte {
             b'"' => {
-                let end = string_end(text, at - 1);
-                let string = match text.get(at..end - 1) {
-                    Some(string) if !string.contains('\\') => string,
-                    _ => return false,
-                };
-                if std::mem::take(&mut is_key_next)
-                    && let Some(last) = open.last_mut()
-                {
+                let Some(length) = canonical_string(&bytes[at..]) else { return false };
+                let string = &bytes[at..at + length];
+                if std::mem::take(&mut is_key_next) {
                     let is_first = bytes[at - 2] == b'{';
-                    let is_later = |last: &str| (last.len(), last) < (string.len(), string);
-                    if !is_first && !last.is_some_and(is_later) {
+                    let is_later = |last: &[u8]| (last.len(), last) < (length, string);
+                    if !(is_first || last.is_some_and(is_later)) || string.contains(&b'\\') {
                         return false;
                     }
-                    *last = Some(string);
+                    last = Some(string);
                 }
-                at = end;
+                at += length + 1;
             }
-            b'{' => {
-                open.push(Some(""));
-                is_key_next = true;
+            b'{' | b'[' => {
+                // around the outermost is nothing, and most texts have one level
+                if at > 1 {
+                    around.push(last);
+                }
+                is_key_next = byte == b'{';
+                last = is_key_next.then_some(b"".as_slice());
             }
-            b'[' => open.push(None),
             b'}' | b']' => {
-                open.pop();
+                last = around.pop().flatten();
                 is_key_next = false;
             }
-            b',' => is_key_next = open.last().is_some_and(Option::is_some),
+            b',' => is_key_next = last.is_some(),
             b' ' | b'\t' | b'\n' | b'\r' => return false,
             b'-' | b'0'..=b'9' => {
                 let number = number_at(text, at - 1);
@@ -111,6 +115,22 @@ fn is_canonical(text: &str) -> bool {
         }
     }
     true
+}
+
+/// The length of the string that begins here, if its escapes are the shortest; not of one with `\u`.
+fn canonical_string(bytes: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    loop {
+        let rest = &bytes[length..];
+        length += rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if bytes[length] == b'"' {
+            return Some(length);
+        }
+        match bytes.get(length + 1)? {
+            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => length += 2,
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -138,12 +158,48 @@ mod tests {
                 "\"A/é😀\\n\\u001f\\b\\\"\\\\\u{7f}\"",
             ),
             (r#"{"a":[{},[],{"b":null,"a":true}]}"#, r#"{"a":[{},[],{"a":true,"b":null}]}"#),
+            (r#"{"a\/":"\/","a":"\""}"#, r#"{"a":"\"","a/":"/"}"#),
+            (r#"{"a\t":1,"ab":2,"\n":[{"b":1},2]}"#, r#"{"\n":[{"b":1},2],"a\t":1,"ab":2}"#),
+            (
+                r#"[[{"a":1}],{"b":[{"c":2},{}]},{"a":3,"b":4}]"#,
+                r#"[[{"a":1}],{"b":[{"c":2},{}]},{"a":3,"b":4}]"#,
+            ),
             ("null", "null"),
         ];
         for (text, expected) in cases {
             assert_eq!(canonical(text), expected, "{text}");
             assert_eq!(canonical(expected), expected);
             assert!(same_json(text, expected));
+        }
+    }
+
+    #[test]
+    fn what_was_written_in_the_form_is_seen_to_be_in_it() {
+        let texts = [
+            r#"{"a":"\"\\\b\f\n\r\t/é","b":[{"a":1,"b":[2,{"c":-3}]},{"a":0.10}],"aa":{"":null}}"#,
+            r#"[[],{},[{}],{"b":[],"c":{}},"",true]"#,
+            "1.50",
+        ];
+        for text in texts {
+            assert!(is_canonical(text), "{text}");
+            assert_eq!(
+                Writer::new(text, Form::Canonical { max_bytes: 1_000 }).written().unwrap(),
+                text
+            );
+        }
+        let others = [
+            r#"{"b":{"a":1},"a":2}"#,
+            r#"[{"a":1,"a":2}]"#,
+            r#"{"a":[1],"a":2}"#,
+            r#"{"":1,"":2}"#,
+            r#""\u0041""#,
+            r#""\/""#,
+            r#"{"a":1, "b":2}"#,
+            "1e2",
+            "-0",
+        ];
+        for text in others {
+            assert!(!is_canonical(text), "{text}");
         }
     }
 

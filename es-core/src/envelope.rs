@@ -137,7 +137,12 @@ impl fmt::Debug for NewEvent {
 impl NewEvent {
     /// An event with empty metadata.
     pub fn new(event_id: EventId, event_type: &str, payload: Payload) -> Self {
-        let (event_type, metadata) = (event_type.into(), Metadata::default());
+        Self::named(event_id, event_type.into(), payload)
+    }
+
+    /// The same of a name that others may share.
+    pub fn named(event_id: EventId, event_type: EventName, payload: Payload) -> Self {
+        let metadata = Metadata::default();
         Self { event_id, event_type, payload, metadata, written: Written::default() }
     }
 

@@ -7,15 +7,17 @@ mod json;
 mod tests;
 mod version;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::canonical::integer;
+use crate::canonical::{integer, stored};
 use crate::envelope::EventId;
 use crate::payload::Payload;
 
-use self::extra::Extra;
+use self::extra::{Extra, Field};
 pub use self::field::MetadataField;
 pub use self::version::EventVersion;
 
@@ -38,8 +40,8 @@ pub use self::version::EventVersion;
 /// are the same as absent ones.
 ///
 /// Each other field is kept as its JSON text, whatever it is: a number of any length, nesting of any
-/// depth, half of a surrogate pair. Of metadata that were [parsed](Self::parse) they are taken apart
-/// when somebody asks for one.
+/// depth, half of a surrogate pair. Of metadata that were [parsed](Self::parse) it is read where it
+/// stands; they are taken apart when somebody asks for all fields or changes one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Metadata {
@@ -73,6 +75,20 @@ impl Metadata {
         json::read(text)
     }
 
+    /// Metadata as they stand in a store, where anybody may have written them; for backends that keep
+    /// texts. They are read as [`Payload::from_stored`] reads a document.
+    ///
+    /// # Errors
+    ///
+    /// When the text is neither a JSON object nor `null`.
+    pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
+        let metadata = Self::parse(text)?;
+        match metadata.extra.are_stored() {
+            true => Ok(metadata),
+            false => Self::parse(&stored(text)),
+        }
+    }
+
     /// The schema version of the payload: the major part of `event_version`, 1 if there is none.
     pub fn schema_version(&self) -> u32 {
         self.event_version.unwrap_or_default().major
@@ -98,22 +114,35 @@ impl Metadata {
     /// The value of a field; `None` if it is absent or does not fit the type. An integer is one in
     /// every spelling without a point: `1e3` is 1000, `1.0` is no integer.
     pub fn get<T: DeserializeOwned>(&self, field: MetadataField<T>) -> Option<T> {
-        let document = self.document(field.name())?;
-        document.decode().or_else(|_| document.as_stored().decode()).ok()
+        let found = self.extra.get(field.name())?;
+        found.decode().or_else(|_| found.document().as_stored().decode()).ok()
     }
 
     /// A field by its stored name, standard or not, as it is stored; `None` if it is absent.
     pub fn document(&self, name: &str) -> Option<Payload> {
-        let standard = match name {
+        self.standard(name).or_else(|| self.extra.get(name).map(Field::document))
+    }
+
+    /// A field by its stored name, read into a type; `None` if it is absent.
+    pub(crate) fn decode<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Option<Result<T, serde_json::Error>> {
+        match self.standard(name) {
+            Some(document) => Some(document.decode()),
+            None => self.extra.get(name).map(Field::decode),
+        }
+    }
+
+    /// The standard field of this name as it is stored, if it is set.
+    fn standard(&self, name: &str) -> Option<Payload> {
+        let text = match name {
             "causation_id" => self.causation_id.map(|id| id.to_string()),
             "correlation_id" => self.correlation_id.clone(),
             "event_version" => self.event_version.map(|version| version.to_string()),
             _ => None,
         };
-        match standard {
-            Some(text) => Some(Value::from(text).into()),
-            None => self.extra.get(name).filter(|document| !is_null(document)).cloned(),
-        }
+        text.map(|text| Value::from(text).into())
     }
 
     /// Sets a field by its stored name; a standard field whose type the value fits becomes typed,
@@ -130,12 +159,16 @@ impl Metadata {
 
     /// Sets the standard field of this name, if it is one, from its JSON; answers whether that fits.
     fn set_standard(&mut self, name: &str, json: &str) -> bool {
-        let text = || serde_json::from_str::<String>(json).ok();
+        // nearly every one has no escape, so that it need not be copied
+        let text = || match serde_json::from_str::<&str>(json) {
+            Ok(text) => Some(Cow::Borrowed(text)),
+            Err(_) => serde_json::from_str::<String>(json).ok().map(Cow::Owned),
+        };
         match name {
             "causation_id" => {
                 put(&mut self.causation_id, text().and_then(|text| text.parse().ok()))
             }
-            "correlation_id" => put(&mut self.correlation_id, text()),
+            "correlation_id" => put(&mut self.correlation_id, text().map(Cow::into_owned)),
             "event_version" => {
                 let major = || number(json).map(EventVersion::new);
                 let version = text().map_or_else(major, |text| EventVersion::from_text(&text));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::canonical::{canonical, same_elements, same_json, stored};
+use crate::canonical::{canonical, is_canonical, same_elements, same_json, stored};
 use crate::content::{ContentProblem, has_reserved_key, stored_text};
 use crate::finite::check_finite;
 use crate::limits::Limits;
@@ -84,7 +84,11 @@ impl Payload {
     ///
     /// When the text is not one JSON value.
     pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
-        Self::parse(text.to_owned()).map(|document| document.as_stored())
+        let document = Self::parse(text.to_owned())?;
+        Ok(match is_canonical(document.as_str()) {
+            true => document.known_as(Spelling::Canonical),
+            false => document.as_stored(),
+        })
     }
 
     /// The document as [`from_stored`](Self::from_stored) reads its text.
@@ -155,7 +159,7 @@ impl Payload {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.unreadable_because() {
             Some(reason) => Err(serde::de::Error::custom(reason)),
-            None => serde_json::from_str(readable(self.as_str())?),
+            None => decoded(self.as_str()),
         }
     }
 
@@ -238,14 +242,14 @@ impl Payload {
     }
 }
 
-/// The text, unless serde_json would take what a string in it says for JSON. Whatever decodes a
-/// stored document asks here first.
-pub(crate) fn readable(text: &str) -> Result<&str, serde_json::Error> {
+/// What a stored document is as a type, unless serde_json would take what a string in it says for JSON.
+/// Whatever decodes a stored document asks here.
+pub(crate) fn decoded<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     match has_reserved_key(text) {
         true => Err(serde::de::Error::custom(
             "an object has a key that is reserved by serde_json, which no program writes",
         )),
-        false => Ok(text),
+        false => serde_json::from_str(text),
     }
 }
 
@@ -349,7 +353,8 @@ mod tests {
         for one in texts {
             let fresh = payload(one);
             let known = [fresh.canonical(), fresh.stored_form(1_000, 3), fresh.stored_form(400, 9)];
-            for known in known.into_iter().flatten() {
+            let read = Payload::from_stored(one).unwrap();
+            for known in known.into_iter().flatten().chain([read]) {
                 let anew = payload(known.as_str());
                 assert_eq!(text(known.canonical()), text(anew.canonical()), "{one}");
                 for (bytes, depth) in [(1_000, 9), (1_000, 3), (1_000, 2), (20, 9), (3, 1)] {

@@ -10,7 +10,7 @@ use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::event::{DecodeError, Decoded, EncodeError, Event, StoredEvent};
 use crate::metadata::Metadata;
-use crate::payload::{Payload, readable};
+use crate::payload::{Payload, decoded};
 use crate::projection::{Parts, RowError, SqlColumn, SqlValue};
 use crate::reaction::{Delivery, Reaction};
 use crate::upcast::Fields;
@@ -78,10 +78,10 @@ pub fn payload<T: DeserializeOwned>(
             known: current,
         });
     }
-    let read = readable(stored.payload.get()).and_then(|text| match version == current {
-        true => serde_json::from_str(text),
+    let read = match version == current {
+        true => decoded(stored.payload.get()),
         false => upcast(stored, upcasters).and_then(|payload| payload.decode()),
-    });
+    };
     read.map_err(|source| DecodeError::Payload {
         event_type: event_type(),
         schema_version: version,
@@ -138,9 +138,8 @@ pub fn metadata<T: DeserializeOwned>(
     stored: &StoredEvent<'_>,
     field: &'static str,
 ) -> Result<T, DecodeError> {
-    let value = stored.metadata.document(field);
-    let read = value.map_or_else(|| serde_json::from_str("null"), |value| value.decode());
-    read.map_err(|source| DecodeError::Metadata {
+    let read = stored.metadata.decode(field);
+    read.unwrap_or_else(|| serde_json::from_str("null")).map_err(|source| DecodeError::Metadata {
         event_type: stored.event_type.to_owned(),
         field,
         source,

@@ -10,7 +10,7 @@ use crate::aggregate::Aggregate;
 use crate::envelope::{EventName, EventReference, RecordedEvent};
 use crate::event::{Event, EventType};
 use crate::position::Position;
-use crate::stream::StreamId;
+use crate::stream::{InvalidStreamId, StreamId};
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
@@ -91,6 +91,30 @@ impl PageBuilder {
     /// The last event so far.
     pub fn last(&self) -> Option<&RecordedEvent> {
         self.events.last()
+    }
+
+    /// The name of the next event, shared with one of the last that has it, too.
+    pub fn event_name(&self, name: &str) -> EventName {
+        const LAST: usize = 4;
+        let mut last = self.events.iter().rev().take(LAST).map(|event| &event.event_type);
+        last.find(|known| known.as_str() == name).cloned().unwrap_or_else(|| name.into())
+    }
+
+    /// The stream of the next event, shared with the last one if it is of the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamId::new`].
+    pub fn stream_id(
+        &self,
+        aggregate_type: &str,
+        aggregate_id: &str,
+    ) -> Result<StreamId, InvalidStreamId> {
+        let name = (aggregate_type, aggregate_id);
+        match self.last().map(|last| &last.stream) {
+            Some(last) if (last.aggregate_type(), last.aggregate_id()) == name => Ok(last.clone()),
+            _ => StreamId::new(aggregate_type, aggregate_id),
+        }
     }
 
     /// The events of the page.

@@ -38,8 +38,9 @@ pub use loaded::{LoadError, Loaded};
 #[derive(Clone)]
 pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 
-/// Each page costs a way to the store and back, and its bytes are bounded all the same.
-const PAGE: PageLimit = PageLimit::events(4_000);
+/// Each page costs a way to the store and back, but while the first is read nothing is folded, and while
+/// the last is folded nothing is read.
+const PAGE: PageLimit = PageLimit::events(1_000);
 
 #[derive(Clone)]
 struct Settings<A: Aggregate> {
@@ -145,7 +146,7 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read at once: 4,000 events and 4 MiB, those of metadata too, unless it
+    /// How much of a stream is read at once: 1,000 events and 4 MiB, those of metadata too, unless it
     /// is set.
     ///
     /// While a page is folded the store reads the next one, so a load holds two of them.

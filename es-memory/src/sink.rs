@@ -56,6 +56,10 @@ impl ProjectionSink for MemoryStore {
         self.change(|projections| projections.commit(lease, batch, self.now()))
     }
 
+    async fn may_condense(&self, _lease: &Lease) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         self.change(|projections| {
             projections.switch(lease)?;

@@ -97,7 +97,7 @@ impl Appender {
         };
         let answers = match self.projections.inline.all() {
             None => self.write_plainly(slot, requests, is_brief, &mut early).await,
-            Some(kept) => self.write_kept(slot, requests, &kept).await,
+            Some(kept) => Box::pin(self.write_kept(slot, requests, &kept)).await,
         };
         answers.iter().flatten().flatten().for_each(|answer| self.tell_of(answer));
         answers
@@ -112,7 +112,7 @@ impl Appender {
     ) -> Result<Answer, Locked> {
         let mut answers = match self.projections.inline.all() {
             None => self.write_plainly(slot, &[request], is_brief, &mut |_, _| {}).await,
-            Some(kept) => self.write_kept(slot, &[request], &kept).await,
+            Some(kept) => Box::pin(self.write_kept(slot, &[request], &kept)).await,
         };
         let answer = answers.pop().flatten().expect("nothing is told early of the last one");
         answer.as_ref().into_iter().for_each(|answer| self.tell_of(answer));
@@ -140,7 +140,7 @@ impl Appender {
             if let Some((position, event_id)) = self.log.newest() {
                 let statement = sqlx::query(self.statements.is_there.sql());
                 let statement = statement.bind(position).bind(event_id);
-                let rows = self.connector.rows(&mut connection, statement).await;
+                let rows = Box::pin(self.connector.rows(&mut connection, statement)).await;
                 let is_there =
                     rows.and_then(|rows| rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0));
                 let is_there: bool =
@@ -227,7 +227,7 @@ impl Appender {
                 Err(error) => return self.failed_or_locked(request, error),
             }
         }
-        match self.judge(own, &self.statements.append, request).await {
+        match Box::pin(self.judge(own, &self.statements.append, request)).await {
             Ok(answer) => (Ok(answer), false),
             Err(error) => self.failed_or_locked(request, error),
         }

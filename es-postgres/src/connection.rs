@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -237,7 +238,8 @@ impl Connector {
         take: &mut Take<'_>,
     ) -> Result<Ended, RowsError> {
         let statement = statement.persistent(self.is_persistent);
-        let answer = async {
+        // in its place: whatever waits for it beside others would have room for it once more
+        let answer = pin!(async {
             if !self.is_begun {
                 return all_of(statement.fetch(connection), take).await;
             }
@@ -259,7 +261,7 @@ impl Connector {
                     Err(error)
                 }
             }
-        };
+        });
         let ended = self.in_time(answer).await;
         if let Err(RowsError::Sqlx(error)) = &ended
             && is_lost(error)
@@ -347,7 +349,7 @@ impl Slot {
             if !is_doubtful && self.used.elapsed() < STALE {
                 return Ok(connection);
             }
-            let ping = connector.unless_over::<_, sqlx::Error>(connection.ping());
+            let ping = connector.unless_over::<_, sqlx::Error>(Box::pin(connection.ping()));
             if let Ok(Ok(())) = timeout(connector.connect_timeout, ping).await {
                 // a proxy may have gone on to another server meanwhile
                 self.is_unjudged |= !connector.is_persistent;
@@ -355,7 +357,8 @@ impl Slot {
             }
         }
         self.is_unjudged = true;
-        connector.connect().await
+        // seldom, so that nothing else has room for it
+        Box::pin(connector.connect()).await
     }
 
     /// True until [`judged`](Self::judged) says that the connection leads to the right history.

@@ -19,7 +19,7 @@
 //!
 //! The shape is that of `migrations/0001_events.sql`, in a schema and under a name of one's own
 //! ([`Layout`]), with ids of type `text` or `int`. A schema holds one store. Triggers refuse
-//! `UPDATE`, `DELETE` and `TRUNCATE`; `CHECK` constraints refuse rows that could not be read back.
+//! `UPDATE`, `DELETE` and `TRUNCATE`, and rows that could not be read back, by SQLSTATE 23514.
 //! JSON is `jsonb`: equal as a value, and written anew.
 //!
 //! Snapshots are in `{events}_snapshots`; those of one aggregate type can be in a table of the

@@ -23,7 +23,7 @@ pub(crate) use lock::lock_key;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 23] = [
+const STEPS: [(&str, &str); 25] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -50,6 +50,14 @@ const STEPS: [(&str, &str); 23] = [
         include_str!("../migrations/0022_sequence_checked_by_index.sql"),
     ),
     ("rows by lz4 (from 17 on)", include_str!("../migrations/0023_rows_by_lz4.sql")),
+    (
+        "projection commit by keys (from 17 on)",
+        include_str!("../migrations/0024_projection_commit_by_keys.sql"),
+    ),
+    (
+        "what an insert costs (from 17 on)",
+        include_str!("../migrations/0025_what_an_insert_costs.sql"),
+    ),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use es_core::backend::rules::{RecordedRequest, whole_result};
 use es_core::backend::{
-    Appended, Direction, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, StoreError,
-    StoreErrorKind, StreamId, StreamPage, Timestamp,
+    Appended, Direction, Limits, LogPage, PageBuilder, PageLimit, Position, ReadLog, ReadStream,
+    StoreError, StoreErrorKind, StreamId, StreamPage, Timestamp,
 };
 use es_core::event::EventFilter;
 use es_core::execution::{IdempotencyKey, StreamVersion};
@@ -77,10 +77,9 @@ pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRe
         );
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
-    let mut request = RecordedRequest::new();
+    let (mut request, alone) = (RecordedRequest::new(), PageBuilder::new(PageLimit::default()));
     for row in rows {
-        let row = EventRow::new(row, place);
-        let event = row.event(None)?;
+        let event = EventRow::of(row, place)?.event(None, &alone)?;
         match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
             Some((_, events)) => events.push(event),
             None => request.push((event.stream.clone(), vec![event])),

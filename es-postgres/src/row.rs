@@ -1,7 +1,8 @@
 //! Rows as events.
 
 use es_core::backend::{
-    EventReference, NewEvent, Position, StoreError, StoreErrorKind, StreamId, Timestamp,
+    EventReference, NewEvent, PageBuilder, Position, StoreError, StoreErrorKind, StreamId,
+    Timestamp,
 };
 use es_core::event::{EventId, Metadata, Payload, RecordedEvent};
 use es_core::execution::StreamVersion;
@@ -30,11 +31,16 @@ mod column {
     pub(super) const REACHED_PLACE: usize = 14;
 }
 
-/// One row of a reading statement, read column by column.
+/// One row of a reading statement. What says whether it has an event, and whether there is room for it,
+/// is read at once, the rest with the event.
 #[derive(Clone, Copy)]
 pub(crate) struct EventRow<'a> {
     row: &'a PgRow,
     place: &'a str,
+    /// None if the statement had no event for this row.
+    pub(crate) position: Option<i64>,
+    pub(crate) version: Option<i32>,
+    payload: Option<&'a str>,
 }
 
 /// Where a page of the log ends.
@@ -75,31 +81,29 @@ fn stream_of(kind: Option<&str>, id: Option<&str>) -> Result<StreamId, StreamId>
 }
 
 impl<'a> EventRow<'a> {
-    pub(crate) fn new(row: &'a PgRow, place: &'a str) -> Self {
-        Self { row, place }
+    pub(crate) fn of(row: &'a PgRow, place: &'a str) -> Result<Self, StoreError> {
+        let mut read = Self { row, place, position: None, version: None, payload: None };
+        read.position = read.get(column::POSITION, "position")?;
+        read.version = read.get(column::AGGREGATE_VERSION, "aggregate_version")?;
+        let payload: Option<Json<'a>> = read.get(column::EVENT_DATA, "event_data")?;
+        read.payload = payload.map(|json| json.0);
+        Ok(read)
     }
 
-    /// The event's position, if the statement had an event for this row.
-    pub(crate) fn position(self) -> Result<Option<i64>, StoreError> {
-        self.get(column::POSITION, "position")
+    pub(crate) fn payload_bytes(self) -> usize {
+        self.payload.map_or(0, str::len)
     }
 
-    /// The event's version, if the statement had an event for this row.
-    pub(crate) fn version(self) -> Result<Option<i32>, StoreError> {
-        self.get(column::AGGREGATE_VERSION, "aggregate_version")
-    }
-
-    pub(crate) fn payload_bytes(self) -> Result<usize, StoreError> {
-        let json = self.get::<Option<Json<'_>>>(column::EVENT_DATA, "event_data")?;
-        Ok(json.map_or(0, |json| json.0.len()))
-    }
-
-    /// The event, of `stream` if that is known.
+    /// The event, of `stream` if that is known, for this page.
     ///
     /// A row in which somebody wrote what is no event is one whose payload is unreadable: readers of
     /// the log pass it, and who decodes it is told the event and the column. An error is one of the
     /// table, not of the row: a column of another type.
-    pub(crate) fn event(self, stream: Option<&StreamId>) -> Result<RecordedEvent, StoreError> {
+    pub(crate) fn event(
+        self,
+        stream: Option<&StreamId>,
+        page: &PageBuilder,
+    ) -> Result<RecordedEvent, StoreError> {
         let mut odd = None;
         let mut must = |name: &'static str, is_read: bool| {
             if !is_read && odd.is_none() {
@@ -111,15 +115,14 @@ impl<'a> EventRow<'a> {
             None => {
                 let kind: Option<&str> = self.get(column::AGGREGATE_TYPE, "aggregate_type")?;
                 let id: Option<&str> = self.get(column::AGGREGATE_ID, "aggregate_id")?;
-                let stream = stream_of(kind, id);
+                let (kind, id) = (kind.unwrap_or_default(), id.unwrap_or_default());
+                let stream = page.stream_id(kind, id).map_err(|_| StreamId::stand_in(kind, id));
                 must("aggregate_id", stream.is_ok());
                 stream.unwrap_or_else(|stand_in| stand_in)
             }
         };
-        let position = self.get::<Option<i64>>(column::POSITION, "position")?;
-        let position = position.map_or(Position::START, self::position);
-        let number = self.get::<Option<i32>>(column::AGGREGATE_VERSION, "aggregate_version")?;
-        must("aggregate_version", number.is_some_and(|number| number > 0));
+        let position = self.position.map_or(Position::START, self::position);
+        must("aggregate_version", self.version.is_some_and(|number| number > 0));
         let event_id = self.get::<Option<Uuid>>(column::EVENT_ID, "event_id")?;
         must("event_id", event_id.is_some());
         let event_type = self.get::<Option<&str>>(column::EVENT_TYPE, "event_type")?;
@@ -129,26 +132,30 @@ impl<'a> EventRow<'a> {
             None => Some(Metadata::default()),
         };
         must("metadata", metadata.is_some());
-        let payload = self.get::<Option<Json<'_>>>(column::EVENT_DATA, "event_data")?;
-        let payload = payload.and_then(|json| Payload::parse(json.0.to_owned()).ok());
+        let payload = self.payload.and_then(|text| Payload::parse(text.to_owned()).ok());
         must("event_data", payload.is_some());
         let payload = match (odd, payload) {
             (None, Some(payload)) => payload,
             (name, _) => Payload::unreadable(&self.unreadable(name.unwrap_or("event_data"))),
         };
         let event_id = event_id.map_or_else(|| EventId::stand_in(position), EventId::from_uuid);
-        let event = NewEvent::new(event_id, event_type.unwrap_or_default(), payload)
+        let event_type = page.event_name(event_type.unwrap_or_default());
+        let event = NewEvent::named(event_id, event_type, payload)
             .with_metadata(metadata.unwrap_or_default());
         let recorded_at = self.get::<Instant>(column::CREATED_AT, "created_at")?.0;
-        let version = version(number.unwrap_or(0));
+        let version = version(self.version.unwrap_or(0));
         Ok(RecordedEvent::new(event, stream, version, position, recorded_at))
     }
 
     /// The event of a row that was read without what it says, because that is too large.
-    pub(crate) fn bare_event(self, stream: Option<&StreamId>) -> Result<RecordedEvent, StoreError> {
+    pub(crate) fn bare_event(
+        self,
+        stream: Option<&StreamId>,
+        page: &PageBuilder,
+    ) -> Result<RecordedEvent, StoreError> {
         let reason = self.unreadable("event_data or metadata");
         let reason = format!("{reason}: its text is too large for the server to send");
-        let mut event = self.event(stream)?;
+        let mut event = self.event(stream, page)?;
         event.payload = Payload::unreadable(&reason);
         Ok(event)
     }

@@ -160,6 +160,7 @@ statements! {
     table_database
     table_lock
     table_look
+    table_plain
     used_event_ids
 }
 
@@ -178,6 +179,7 @@ statements! {
     table_rows
     table_update
     table_upsert
+    table_upsert_rows
 }
 
 statements! {
@@ -211,7 +213,8 @@ mod tests {
     }
 
     /// A table of a projection whose names are words of SQL.
-    const AWKWARD_PARTS: [(&str, &str); 15] = [
+    const AWKWARD_PARTS: [(&str, &str); 16] = [
+        ("arrays", "$2::text[]"),
         ("statement", "DELETE FROM pg_catalog.pg_description WHERE FALSE"),
         ("options", " WITH (\"security_barrier\" = 'true')"),
         ("cases", "WHEN \"description\" IS NULL THEN 'limit'"),

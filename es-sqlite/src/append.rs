@@ -5,7 +5,7 @@ use es_core::backend::{
     AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest, Limits,
     NewEvent, Position, StoreError, StoreErrorKind, StreamId, Timestamp,
 };
-use es_core::event::{EventId, Payload};
+use es_core::event::EventId;
 use es_core::execution::StreamVersion;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Row, params};
@@ -18,33 +18,34 @@ use crate::{read, sql};
 /// A request that was checked, with everything encoded that can be before the writer has it.
 pub(crate) struct CheckedAppend {
     request: AppendRequest,
-    metadata: Vec<Payload>,
+    bytes: usize,
 }
 
 impl CheckedAppend {
     pub(crate) fn new(request: AppendRequest, limits: &Limits) -> Result<Self, InvalidRequest> {
         let request = request.checked(limits)?;
         let events = request.streams().iter().flat_map(|part| &part.events);
-        let metadata = events.map(NewEvent::metadata_document).collect();
-        Ok(Self { request, metadata })
+        let bytes = |event: &NewEvent| {
+            event.payload.as_str().len() + event.metadata_document().as_str().len()
+        };
+        let bytes = events.map(bytes).sum();
+        Ok(Self { request, bytes })
     }
 
     /// Bytes of all payloads and metadata.
     pub(crate) fn bytes(&self) -> usize {
-        let events = self.request.streams().iter().flat_map(|part| &part.events);
-        events
-            .map(|event| event.payload.as_str().len())
-            .chain(self.metadata.iter().map(|metadata| metadata.as_str().len()))
-            .sum()
+        self.bytes
     }
 }
 
-/// Judges a request and writes it, all or nothing.
+/// Judges a request and writes it, all or nothing; one that fails and has the transaction for itself is
+/// left in it, to be undone with it.
 pub(crate) fn append(
     connection: &Connection,
     append: &CheckedAppend,
     now: Timestamp,
     inline: &Inline,
+    is_only: bool,
 ) -> Result<Appended, AppendError> {
     let request = &append.request;
     let recorded_at = request.recording_time(now)?;
@@ -64,18 +65,27 @@ pub(crate) fn append(
         .doing(connection, "writing to")?;
     let is_single = request.event_count() == 1 && request.idempotency_key().is_none();
     if is_single && !has_triggers && inline.is_empty() {
-        return write(connection, append, &versions, recorded_at, has_triggers)
+        return write(connection, request, &versions, recorded_at, has_triggers)
             .map_err(|failure| failure.explain(connection));
     }
-    run(connection, sql::BEGIN_REQUEST)?;
-    let written = write(connection, append, &versions, recorded_at, has_triggers)
+    // SQLite copies each page that a savepoint may have to bring back
+    if !is_only {
+        run(connection, sql::BEGIN_REQUEST)?;
+    }
+    let written = write(connection, request, &versions, recorded_at, has_triggers)
         .and_then(|appended| Ok(inline.take(connection, now).map(|()| appended)?));
     // after some failures SQLite has ended the whole transaction already
     if !connection.is_autocommit() {
-        if written.is_err() {
-            run(connection, sql::UNDO_REQUEST)?;
+        match (&written, is_only) {
+            (Ok(_), true) => {}
+            (Err(_), true) => run(connection, sql::ROLLBACK)?,
+            (written, false) => {
+                if written.is_err() {
+                    run(connection, sql::UNDO_REQUEST)?;
+                }
+                run(connection, sql::END_REQUEST)?;
+            }
         }
-        run(connection, sql::END_REQUEST)?;
     }
     written.map_err(|failure| failure.explain(connection))
 }
@@ -151,27 +161,37 @@ pub(crate) fn run(connection: &Connection, statement: &str) -> Result<(), StoreE
         .doing(connection, "working on")
 }
 
-/// How many events the statement for several has.
-const TOGETHER: usize = 8;
+/// The statements for several events, and how many each has.
+const SEVERAL: [(usize, &str); 2] = [(32, sql::APPEND_MANY_EVENTS), (8, sql::APPEND_EVENTS)];
 
-/// The events, as many at a time as one statement takes: [`TOGETHER`], and each of the rest alone. A
-/// trigger may write between two, so that they would not have the positions that follow one another.
-fn chunks(events: &[NewEvent], has_triggers: bool) -> impl Iterator<Item = &[NewEvent]> {
-    let together = if has_triggers { 0 } else { events.len() / TOGETHER * TOGETHER };
-    let (together, rest) = events.split_at(together);
-    together.chunks_exact(TOGETHER).chain(rest.chunks(1))
+/// The events, as many at a time as one statement takes, with that: those for [`SEVERAL`], and each of
+/// the rest alone. A trigger may write between two, so that they would not have the positions that follow
+/// one another.
+fn chunks(
+    events: &[NewEvent],
+    has_triggers: bool,
+) -> impl Iterator<Item = (&'static str, &[NewEvent])> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let mut several = SEVERAL.into_iter();
+        let fitting = several.find(|(count, _)| !has_triggers && *count <= rest.len());
+        let (count, statement) = fitting.unwrap_or((1, sql::APPEND_EVENT));
+        let (chunk, behind) = rest.split_at_checked(count)?;
+        rest = behind;
+        Some((statement, chunk))
+    })
 }
 
 /// Inserts a chunk of several; answers the position of the last one.
-fn insert_together<'a>(
+fn insert_together(
     connection: &Connection,
+    statement: &str,
     stream: &StreamId,
     before: StreamVersion,
     created_at: &str,
     events: &[NewEvent],
-    mut metadata: impl Iterator<Item = &'a Payload>,
 ) -> rusqlite::Result<i64> {
-    let mut insert = connection.prepare_cached(sql::APPEND_EVENTS)?;
+    let mut insert = connection.prepare_cached(statement)?;
     insert.raw_bind_parameter(1, stream.aggregate_type())?;
     insert.raw_bind_parameter(2, stream.aggregate_id())?;
     insert.raw_bind_parameter(3, created_at)?;
@@ -179,7 +199,7 @@ fn insert_together<'a>(
     for (event, place) in events.iter().zip((5_usize..).step_by(4)) {
         insert.raw_bind_parameter(place, event.event_id.to_string())?;
         insert.raw_bind_parameter(place + 1, event.event_type.as_str())?;
-        insert.raw_bind_parameter(place + 2, metadata.next().map(Payload::as_str))?;
+        insert.raw_bind_parameter(place + 2, event.metadata_document().as_str())?;
         insert.raw_bind_parameter(place + 3, event.payload.as_str())?;
     }
     insert.raw_execute()?;
@@ -188,20 +208,19 @@ fn insert_together<'a>(
 
 fn write(
     connection: &Connection,
-    append: &CheckedAppend,
+    request: &AppendRequest,
     versions: &[StreamVersion],
     recorded_at: Timestamp,
     has_triggers: bool,
 ) -> Result<Appended, Failure> {
     let created_at = time_text(recorded_at);
-    let mut metadata = append.metadata.iter();
     let mut streams = Vec::with_capacity(versions.len());
     let mut insert =
         connection.prepare_cached(sql::APPEND_EVENT).doing(connection, "writing to")?;
-    for (part, version) in append.request.streams().iter().zip(versions) {
+    for (part, version) in request.streams().iter().zip(versions) {
         let mut version = *version;
         let mut events = Vec::with_capacity(part.events.len());
-        for chunk in chunks(&part.events, has_triggers) {
+        for (statement, chunk) in chunks(&part.events, has_triggers) {
             let inserted = match chunk {
                 [event] => insert.insert(params![
                     event.event_id.to_string(),
@@ -210,12 +229,12 @@ fn write(
                     version.next().as_i64(),
                     event.event_type.as_str(),
                     created_at,
-                    metadata.next().map(Payload::as_str),
+                    event.metadata_document().as_str(),
                     event.payload.as_str(),
                 ]),
                 _ => {
-                    let metadata = metadata.by_ref();
-                    insert_together(connection, &part.stream, version, &created_at, chunk, metadata)
+                    let (stream, created_at) = (&part.stream, &created_at);
+                    insert_together(connection, statement, stream, version, created_at, chunk)
                 }
             };
             let last = inserted.map_err(|error| {
@@ -235,7 +254,7 @@ fn write(
         streams.push(AppendedStream { stream: part.stream.clone(), events });
     }
     let appended = Appended { streams, repeated: false };
-    record_key(connection, &append.request, &appended)?;
+    record_key(connection, request, &appended)?;
     Ok(appended)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use es_core::backend::{LogPage, Position, StoreError, StoreErrorKind};
+use es_core::backend::{EventReceipt, LogPage, Position, StoreError, StoreErrorKind};
 use es_core::event::RecordedEvent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -39,9 +39,9 @@ type FileId = ();
 fn id(_: &fs::Metadata) -> FileId {}
 
 /// `None` if nothing has the name; an error says nothing of what has it.
-fn file_id(path: &Path) -> io::Result<Option<FileId>> {
+fn found(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
-        Ok(found) => Ok(Some(id(&found))),
+        Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)
         }
@@ -74,8 +74,8 @@ impl Companion {
 
     /// False if it is another file by now, or none any more.
     fn is_same(&self) -> bool {
-        match file_id(&self.path) {
-            Ok(Some(found)) => *self.file.get_or_init(|| found) == found,
+        match found(&self.path) {
+            Ok(Some(found)) => *self.file.get_or_init(|| id(&found)) == id(&found),
             Ok(None) => self.file.get().is_none(),
             Err(_) => true,
         }
@@ -98,10 +98,17 @@ impl From<&RecordedEvent> for Newest {
     }
 }
 
+impl From<&EventReceipt> for Newest {
+    fn from(event: &EventReceipt) -> Self {
+        let position = event.position.to_sequence().cast_signed();
+        Self { position, event_id: Some(event.event_id.to_string()) }
+    }
+}
+
 /// What was seen of the file; what is found out about it is final.
 pub(crate) struct History {
     path: PathBuf,
-    file: Option<FileId>,
+    file: FileId,
     companions: [Companion; 2],
     /// Held for as long as somebody looks, so that nobody else goes on with a file in doubt.
     content: Mutex<Content>,
@@ -119,8 +126,8 @@ impl History {
         wake: Arc<Wake>,
         connection: &Connection,
     ) -> Result<Self, StoreError> {
-        let looked = file_id(&path).and_then(|file| Ok((file, content(&path)?)));
-        let (file, (length, written_at)) = looked.map_err(|error| unseen(&path, error))?;
+        let found = fs::metadata(&path).map_err(|error| unseen(&path, error))?;
+        let (file, (length, written_at)) = (id(&found), content(&found));
         let companions = Companion::of(&path);
         let end = match End::of(connection) {
             Ok(end) => Some(end),
@@ -158,7 +165,9 @@ impl History {
     /// again the next time.
     pub(crate) fn check_file(&self) -> Result<(), StoreError> {
         *locked(&self.looked_at) = Instant::now();
-        if file_id(&self.path).is_ok_and(|file| file != self.file) {
+        let mut known = locked(&self.content);
+        let found = found(&self.path);
+        if found.as_ref().is_ok_and(|found| found.as_ref().map(id) != Some(self.file)) {
             let found = "the file was replaced, removed or given another name while it was open";
             return Err(self.end(found.to_owned()));
         }
@@ -166,18 +175,21 @@ impl History {
             let lost = lost.path.display();
             return Err(self.end(format!("{lost} was replaced or removed while it was open")));
         }
-        self.check_content()
+        self.check_content(&mut known, found.ok().flatten().as_ref())
     }
 
     /// Refuses if the file was overwritten by another one, or cut off. SQLite writes to it when it
     /// brings in the write-ahead log; then the indexes still know the events at its end, and none is
     /// gone that was there. Only `VACUUM` makes it shorter by right.
-    fn check_content(&self) -> Result<(), StoreError> {
-        let mut known = locked(&self.content);
+    fn check_content(
+        &self,
+        known: &mut Content,
+        found: Option<&fs::Metadata>,
+    ) -> Result<(), StoreError> {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
-        let Ok((length, written_at)) = content(&self.path) else { return Ok(()) };
+        let Some((length, written_at)) = found.map(content) else { return Ok(()) };
         let is_shorter = length < known.length;
         if known.written_at == written_at && !is_shorter {
             known.length = length;
@@ -293,8 +305,8 @@ fn events_up_to(connection: &Connection, position: i64) -> rusqlite::Result<i64>
 }
 
 /// How long a file is, and when it was written last.
-fn content(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
-    fs::metadata(path).map(|found| (found.len(), found.modified().ok()))
+fn content(found: &fs::Metadata) -> (u64, Option<SystemTime>) {
+    (found.len(), found.modified().ok())
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use es_core::backend::StoreError;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 use crate::error::closed;
@@ -53,10 +55,13 @@ impl<T> Queue<T> {
     /// Waits for a place in the queue and takes it.
     pub(crate) async fn send(&self, work: T) -> Result<(), StoreError> {
         let Places { free, freed } = &*self.places;
+        let mut is_full = false;
         loop {
             let mut freed = pin!(freed.notified());
-            // a place that gets free from now on is told
-            freed.as_mut().enable();
+            if is_full {
+                // a place that gets free from now on is told
+                freed.as_mut().enable();
+            }
             match Arc::clone(free).try_acquire_owned() {
                 Ok(_place) => {
                     return match &*self.sender() {
@@ -66,7 +71,8 @@ impl<T> Queue<T> {
                         None => Err(self.closed()),
                     };
                 }
-                Err(TryAcquireError::NoPermits) => freed.await,
+                Err(TryAcquireError::NoPermits) if is_full => freed.await,
+                Err(TryAcquireError::NoPermits) => is_full = true,
                 Err(TryAcquireError::Closed) => return Err(self.closed()),
             }
         }
@@ -98,6 +104,19 @@ impl<T> Waiting<T> {
         }
         let placed = self.receiver.blocking_recv()?;
         Some(self.out(placed))
+    }
+
+    /// Work that comes within so long. Gives way to whoever wants the processor, and does not sleep:
+    /// to wake up takes longer than much of what is waited for.
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Option<T> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.receiver.try_recv() {
+                Ok(placed) => return Some(self.out(placed)),
+                Err(TryRecvError::Empty) if Instant::now() < until => std::thread::yield_now(),
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Work that waits already.

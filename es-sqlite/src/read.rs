@@ -2,8 +2,8 @@
 
 use es_core::backend::rules::{RecordedRequest, whole_result};
 use es_core::backend::{
-    Appended, Direction, EventReference, Limits, LogPage, PageBuilder, Position, ReadLog,
-    ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, Timestamp,
+    Appended, Direction, EventReference, Limits, LogPage, PageBuilder, PageLimit, Position,
+    ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, Timestamp,
 };
 use es_core::execution::{IdempotencyKey, StreamVersion};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -106,7 +106,8 @@ fn stream_page(
             more = Some(stream_version(connection, &read.stream)?);
             return Ok(false);
         }
-        page.push(row.event(Some(&read.stream)));
+        let event = row.event(Some(&read.stream), &page);
+        page.push(event);
         Ok(true)
     })?;
     Ok((page, more))
@@ -149,7 +150,8 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
                 is_full = true;
                 return Ok(false);
             }
-            page.push(row.event(None));
+            let event = row.event(None, &page);
+            page.push(event);
         }
         next = row.position();
         if is_in_view {
@@ -177,7 +179,8 @@ fn reference_at(
     let before = i64::try_from(place.to_sequence()).unwrap_or(i64::MAX) - 1;
     let mut found = None;
     each_event(connection, sql::READ_LOG, params![before, 1], |row| {
-        found = Some(EventReference::from(&row.event(None)));
+        let event = row.event(None, &PageBuilder::new(PageLimit::default()));
+        found = Some(EventReference::from(&event));
         Ok(false)
     })?;
     Ok(found)
@@ -212,8 +215,9 @@ pub(crate) fn find_request(
         return Ok(None);
     };
     let (mut request, mut count) = (RecordedRequest::new(), 0_usize);
+    let alone = PageBuilder::new(PageLimit::default());
     each_event(connection, sql::READ_REQUEST, params![first, last], |row| {
-        let event = row.event(None);
+        let event = row.event(None, &alone);
         match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
             Some((_, events)) => events.push(event),
             None => request.push((event.stream.clone(), vec![event])),

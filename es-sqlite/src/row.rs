@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use es_core::backend::{NewEvent, Position, StreamId, Timestamp};
+use es_core::backend::{NewEvent, PageBuilder, Position, StreamId, Timestamp};
 use es_core::event::{EventFilter, EventId, Metadata, Payload, RecordedEvent};
 use es_core::execution::StreamVersion;
 use rusqlite::types::ValueRef;
@@ -59,12 +59,12 @@ impl<'a> EventRow<'a> {
         self.value(column::EVENT_DATA).as_bytes().map_or(0, <[u8]>::len)
     }
 
-    /// The event, of `stream` if that is known.
+    /// The event, of `stream` if that is known, for this page.
     ///
     /// A row in which somebody wrote what is no event is one whose payload is unreadable: readers of
     /// the log pass it, and who decodes it is told the event and the column. A time that cannot be
     /// read is the earliest.
-    pub(crate) fn event(&self, stream: Option<&StreamId>) -> RecordedEvent {
+    pub(crate) fn event(&self, stream: Option<&StreamId>, page: &PageBuilder) -> RecordedEvent {
         let mut odd = None;
         let mut must = |name: &'static str, is_read: bool| {
             if !is_read && odd.is_none() {
@@ -72,9 +72,8 @@ impl<'a> EventRow<'a> {
             }
         };
         let stream = stream.cloned().or_else(|| {
-            let named =
-                StreamId::new(self.text(column::AGGREGATE_TYPE)?, self.text(column::AGGREGATE_ID)?);
-            named.ok()
+            let aggregate_type = self.text(column::AGGREGATE_TYPE)?;
+            page.stream_id(aggregate_type, self.text(column::AGGREGATE_ID)?).ok()
         });
         must("aggregate_id", stream.is_some());
         let version = self.number(column::AGGREGATE_VERSION);
@@ -84,12 +83,11 @@ impl<'a> EventRow<'a> {
         must("event_type", self.text(column::EVENT_TYPE).is_some());
         let metadata = match self.value(column::METADATA) {
             ValueRef::Null => Some(Metadata::default()),
-            _ => self
-                .document(column::METADATA)
-                .and_then(|metadata| Metadata::parse(metadata.as_str()).ok()),
+            metadata => metadata.as_str().ok().and_then(|text| Metadata::from_stored(text).ok()),
         };
         must("metadata", metadata.is_some());
-        let payload = self.document(column::EVENT_DATA);
+        let payload = self.text(column::EVENT_DATA);
+        let payload = payload.and_then(|text| Payload::from_stored(text).ok());
         must("event_data", payload.is_some());
         let payload = match (odd, payload) {
             (None, Some(payload)) => payload,
@@ -98,7 +96,8 @@ impl<'a> EventRow<'a> {
         let position = self.position();
         let time = self.text(column::CREATED_AT).and_then(|text| parse_time(text).ok());
         let event_id = event_id.unwrap_or_else(|| EventId::stand_in(position));
-        let event = NewEvent::new(event_id, &self.shown(column::EVENT_TYPE), payload);
+        let event_type = page.event_name(&self.shown(column::EVENT_TYPE));
+        let event = NewEvent::named(event_id, event_type, payload);
         let stream = stream.unwrap_or_else(|| {
             StreamId::stand_in(
                 &self.shown(column::AGGREGATE_TYPE),
@@ -124,10 +123,6 @@ impl<'a> EventRow<'a> {
 
     fn text(&self, index: usize) -> Option<&'a str> {
         self.value(index).as_str().ok()
-    }
-
-    fn document(&self, index: usize) -> Option<Payload> {
-        Payload::from_stored(self.text(index)?).ok()
     }
 
     /// What stands in a column, as text whatever it is.

@@ -11,6 +11,7 @@ macro_rules! statements {
 statements! {
     APPEND_EVENT = "append_event";
     APPEND_EVENTS = "append_events";
+    APPEND_MANY_EVENTS = "append_many_events";
     APPLICATION_ID = "application_id";
     BEGIN_READ = "begin_read";
     BEGIN_REQUEST = "begin_request";

@@ -26,7 +26,7 @@ use crate::read;
 use crate::reader::{Read, in_transaction};
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
-use crate::writer::{Flush, Job, append_failure};
+use crate::writer::{Flush, Job};
 
 mod care;
 mod snapshots;
@@ -288,8 +288,8 @@ impl EventStore for SqliteStore {
         let clock = Arc::clone(&self.shared.config.clock);
         let inline = Arc::clone(self.inline());
         writes
-            .write_shared(checked.bytes(), append_failure, move |connection| {
-                append(connection, &checked, clock.now(), &inline)
+            .append(checked.bytes(), move |connection, is_only| {
+                append(connection, &checked, clock.now(), &inline, is_only)
             })
             .await
     }

@@ -89,7 +89,7 @@ impl<'a> SqliteTransaction<'a> {
             return Err(StoreError::new(StoreErrorKind::Other, text).into());
         }
         let checked = CheckedAppend::new(request, &self.limits)?;
-        append(self.connection, &checked, self.clock.now(), &self.inline)
+        append(self.connection, &checked, self.clock.now(), &self.inline, false)
     }
 
     /// Writes what a decision has made ready in this transaction: the typed form of

@@ -23,8 +23,8 @@ use crate::wait::Wake;
 mod job;
 mod turn;
 
-pub(crate) use job::{Flush, Job, append_failure};
-use job::{Outcome, Ran};
+use job::{Call, Outcome};
+pub(crate) use job::{Flush, Job};
 use turn::Turn;
 
 /// A transaction takes no further jobs when it has this many, or that many bytes.
@@ -34,6 +34,9 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long to wait for another process at least, and how often to look meanwhile.
 const MOMENT: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// So soon a caller who was answered comes again who does nothing else.
+const SOON: Duration = Duration::from_micros(100);
 
 /// The thread's state.
 pub(crate) struct Writer {
@@ -58,10 +61,18 @@ impl Writer {
     pub(crate) fn do_jobs(&self, mut jobs: Waiting<Job>) {
         let mut kept = VecDeque::new();
         let mut turn = Turn::default();
+        let mut was_alone = false;
         loop {
-            let waiting = kept.pop_front().or_else(|| jobs.next_now());
+            let mut waiting = kept.pop_front().or_else(|| jobs.next_now());
             if waiting.is_none() {
-                turn.end();
+                // of several that are answered the first to come again is not to go without the others
+                if was_alone {
+                    waiting = jobs.next_within(SOON);
+                }
+                // who comes again so soon leaves the file free for nobody
+                if waiting.is_none() {
+                    turn.end();
+                }
             }
             let Some(first) = waiting.or_else(|| jobs.next()) else { return };
             if let Some(pause) = turn.pause(Instant::now()) {
@@ -82,6 +93,7 @@ impl Writer {
                     None => break,
                 }
             }
+            was_alone = batch.len() == 1;
             next.extend(self.commit(batch, alone));
             next.append(&mut kept);
             kept = next;
@@ -111,41 +123,42 @@ impl Writer {
                 return early;
             }
         };
+        // what has a transaction for itself is undone with it
+        let is_only = batch.len() == 1;
         let mut done = Vec::with_capacity(batch.len());
         let mut lost = None;
         let mut culprit = None;
         let mut jobs = batch.into_iter();
-        for job in jobs.by_ref() {
-            let ran = job.call.run(connection);
-            if alone.is_some() && !matches!(ran.outcome, Outcome::Done) {
+        for mut job in jobs.by_ref() {
+            let outcome = job.call.run(connection, is_only);
+            if is_only && !matches!(outcome, Outcome::Done) {
                 self.roll_back(connection);
-                (ran.deliver)(Ok(()));
+                job.call.deliver(None);
                 return Vec::new();
             }
-            lost = self.loss(connection, &ran.outcome);
+            lost = self.loss(connection, &outcome);
             if lost.is_some() {
-                culprit = Some(ran);
+                culprit = Some((job.call, outcome));
                 break;
             }
-            done.push(ran.deliver);
+            done.push(job.call);
         }
-        let committed = match lost {
+        let undone = match lost {
             Some(error) => {
                 self.roll_back(connection);
-                Err(error)
+                Some(error)
             }
-            None => self.end(connection),
+            None => self.end(connection, &done).err(),
         };
-        for deliver in done {
-            deliver(committed.clone());
+        for call in done {
+            call.deliver(undone.clone());
         }
-        if let Some(Ran { outcome, deliver }) = culprit {
+        if let Some((call, outcome)) = culprit {
             // its own failure says more
-            deliver(if matches!(outcome, Outcome::Done) { committed.clone() } else { Ok(()) });
+            call.deliver(undone.clone().filter(|_| matches!(outcome, Outcome::Done)));
         }
         for job in jobs {
-            let error = committed.as_ref().err().cloned();
-            job.call.refuse(error.expect("jobs are left over only after a loss"));
+            job.call.refuse(undone.clone().expect("jobs are left over only after a loss"));
         }
         Vec::new()
     }
@@ -268,9 +281,14 @@ impl Writer {
         Some(StoreError::new(StoreErrorKind::Other, why))
     }
 
-    /// Commits; wakes those who wait for the log to grow.
-    fn end(&self, connection: &Connection) -> Result<(), StoreError> {
-        let newest = newest(connection).inspect_err(|_| self.roll_back(connection))?;
+    /// Commits what was done; wakes those who wait for the log to grow.
+    fn end(&self, connection: &Connection, done: &[Box<dyn Call>]) -> Result<(), StoreError> {
+        let newest = if std::ptr::eq(connection, &self.connections.checked) {
+            done.iter().rev().find_map(|call| call.newest())
+        } else {
+            // what the application has a hand in appends by itself, too
+            newest(connection).inspect_err(|_| self.roll_back(connection))?
+        };
         let committed = connection
             .prepare_cached(sql::COMMIT)
             .and_then(|mut statement| self.connections.gate.open(|| statement.execute([])));

@@ -10,6 +10,7 @@ mod engine {
     mod canonical;
     mod command_faults;
     mod commands;
+    mod condensing;
     mod correlation;
     mod decoded;
     mod gathering;

@@ -63,9 +63,9 @@ pub fn definitions(store: &Store) -> Vec<Definition> {
 /// other rows go on.
 const POLICY: FailurePolicy = FailurePolicy::park_key();
 
-/// The bounds of a commit. Larger than usual, because a row is written anew by each commit that it
+/// The bounds of a commit. More bytes than usual, because a row is written anew by each commit that it
 /// is in: a wave takes all its postings a step further, so a small commit has a row for each event.
-const BATCH: BatchLimit = BatchLimit::events(100_000).bytes(32 * 1024 * 1024).rows(20_000);
+const BATCH: BatchLimit = BatchLimit::events(100_000).bytes(32 * 1024 * 1024);
 
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {

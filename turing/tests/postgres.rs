@@ -23,6 +23,8 @@ mod encryption;
 mod histories;
 #[path = "postgres/lock.rs"]
 mod lock;
+#[path = "postgres/long_postings.rs"]
+mod long_postings;
 #[path = "postgres/looking_back.rs"]
 mod looking_back;
 #[path = "postgres/migrate.rs"]

@@ -1,1 +1,1 @@
-TRUNCATE posting_state_projection
+TRUNCATE posting_state_rows, posting_state_completions, posting_state_values

@@ -42,6 +42,11 @@ pub trait SinkLayer: Send + Sync + 'static {
         self.inner().commit(lease, batch).await
     }
 
+    /// See [`ProjectionSink::may_condense`].
+    async fn may_condense(&self, lease: &Lease) -> Result<bool, SinkError> {
+        self.inner().may_condense(lease).await
+    }
+
     /// See [`ProjectionSink::switch`].
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         self.inner().switch(lease).await
@@ -160,6 +165,10 @@ impl<L: SinkLayer> ProjectionSink for LayeredSink<L> {
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         self.0.commit(lease, batch).await
+    }
+
+    async fn may_condense(&self, lease: &Lease) -> Result<bool, SinkError> {
+        self.0.may_condense(lease).await
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {

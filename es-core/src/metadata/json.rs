@@ -1,10 +1,9 @@
 //! Metadata as a JSON object.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -26,7 +25,9 @@ impl<'de> Deserialize<'de> for Name<'de> {
             }
 
             fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Name<'de>, E> {
-                Ok(Name(String::from_utf8_lossy(text)))
+                // at once, as nearly every name is whole
+                let name = std::str::from_utf8(text).map(Cow::Borrowed);
+                Ok(Name(name.unwrap_or_else(|_| String::from_utf8_lossy(text))))
             }
 
             fn visit_bytes<E>(self, text: &[u8]) -> Result<Name<'de>, E> {
@@ -76,65 +77,79 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// The metadata that a text is; the fields of the domain are left for later.
+/// The metadata that a text is; the fields of the domain stay where they stand in it.
 pub(super) fn read(text: &str) -> Result<Metadata, serde_json::Error> {
-    let Standard { values, mut has_others } = serde_json::from_str(text)?;
+    let Members { standard, mut others, is_odd } = serde_json::from_str(text)?;
+    if is_odd || u32::try_from(text.len()).is_err() {
+        return serde_json::from_str(text).map(|Whole(metadata)| metadata);
+    }
     let mut metadata = Metadata::default();
-    for (name, value) in STANDARD.into_iter().zip(values) {
-        let Some(value) = value.map(RawValue::get) else { continue };
-        has_others |= !metadata.set_standard(name, value) && value != "null";
+    for (name, value) in standard.into_iter().flatten() {
+        if !metadata.set_standard(name, value) && value != "null" {
+            others.push((name, value));
+        }
     }
-    if has_others {
-        metadata.extra = Extra::of_object(text);
-    }
+    metadata.extra = Extra::of_object(text, &others);
     Ok(metadata)
 }
 
-/// The standard fields of an object, each as it stands there last, and whether it has others.
+/// The fields of an object, each with its name, as parts of its text.
 #[derive(Default)]
-struct Standard<'a> {
-    values: [Option<&'a RawValue>; STANDARD.len()],
-    has_others: bool,
+struct Members<'a> {
+    /// Each as it stands there last.
+    standard: [Option<(&'a str, &'a str)>; STANDARD.len()],
+    /// Those that are not `null`.
+    others: Vec<(&'a str, &'a str)>,
+    /// True if a name has an escape or stands twice, or if there are too many.
+    is_odd: bool,
 }
 
-impl<'de> Deserialize<'de> for Standard<'de> {
+impl<'a> Members<'a> {
+    /// More than metadata have; each of them is compared with each.
+    const MOST: usize = 32;
+
+    fn add(&mut self, name: Cow<'a, str>, value: &'a str) {
+        let Cow::Borrowed(name) = name else {
+            self.is_odd = true;
+            return;
+        };
+        if let Some(at) = STANDARD.iter().position(|standard| *standard == name) {
+            self.standard[at] = Some((name, value));
+        } else if self.others.len() == Self::MOST
+            || self.others.iter().any(|(other, _)| *other == name)
+        {
+            self.is_odd = true;
+        } else if value != "null" {
+            self.others.push((name, value));
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Standard<'de>;
+            type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object of metadata, or null")
             }
 
-            fn visit_unit<E>(self) -> Result<Standard<'de>, E> {
-                Ok(Standard::default())
+            fn visit_unit<E>(self) -> Result<Members<'de>, E> {
+                Ok(Members::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Standard<'de>, A::Error> {
-                let mut found = Standard::default();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    match STANDARD.iter().position(|standard| *standard == name) {
-                        Some(at) => found.values[at] = Some(map.next_value()?),
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                            found.has_others = true;
-                        }
-                    }
+                    let value: &'de RawValue = map.next_value()?;
+                    members.add(name, value.get());
                 }
-                Ok(found)
+                Ok(members)
             }
         }
         deserializer.deserialize_any(Fields)
     }
-}
-
-/// The fields of an object but for the standard ones that fit; none of `null`.
-pub(super) fn fields_of(text: &str) -> BTreeMap<String, Payload> {
-    let whole: Result<Whole, _> = serde_json::from_str(text);
-    let fields = whole.map(|Whole(mut metadata)| std::mem::take(metadata.extra.map_mut()));
-    // it was read before
-    fields.unwrap_or_default()
 }
 
 /// Metadata, with each field taken apart.

@@ -1,5 +1,7 @@
 //! What metadata are read as, and compared as.
 
+mod laws;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -41,7 +41,7 @@ pub(super) trait OpenRows: Send + Sync {
     /// How many rows there are, those included that do not exist in the model.
     fn len(&self) -> usize;
 
-    /// How many bytes of the store they have.
+    /// How many bytes they have, as they were added or told last and as they are to be told.
     fn bytes(&self) -> usize;
 
     fn has(&self, key: &str) -> bool;
@@ -49,9 +49,8 @@ pub(super) trait OpenRows: Send + Sync {
     /// Adds a row as it is stored; `None` if there is none.
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), BoxError>;
 
-    /// Takes an event into a row that was added, judges the row, and answers how many bytes of the
-    /// store it had, or 0 if it was changed before. Never panics.
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError>;
+    /// Takes an event into a row that was added, and judges the row. Never panics.
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), BoxError>;
 
     /// What became of the rows since they were added or this was asked last.
     fn changes(&mut self) -> Vec<RowChange>;
@@ -131,21 +130,24 @@ impl<R: Row> OpenRows for TypedRows<R> {
         Ok(())
     }
 
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError> {
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), BoxError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
-        let bytes = if open.new.is_some() { 0 } else { size(open.stored.as_ref()) };
         let (new, row) = self.fold.applied(key, open.row.take(), event)?;
-        (open.row, open.new) = (row, Some(new));
-        Ok(bytes)
+        self.bytes += size(new.as_ref());
+        open.row = row;
+        let before = open.new.replace(new).flatten();
+        self.bytes -= size(before.as_ref());
+        Ok(())
     }
 
     fn changes(&mut self) -> Vec<RowChange> {
         let mut changes = Vec::new();
         for (key, open) in &mut self.rows {
             let Some(value) = open.new.take() else { continue };
-            if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
+            if value.as_ref().map(Payload::as_str) == open.stored.as_ref().map(Payload::as_str) {
+                self.bytes -= size(value.as_ref());
+            } else {
                 self.bytes -= size(open.stored.as_ref());
-                self.bytes += size(value.as_ref());
                 open.stored.clone_from(&value);
                 changes.push(RowChange { key: key.clone(), value });
             }
@@ -200,7 +202,10 @@ impl<R: Row> Fold for Typed<R> {
 
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
         let mut keys = match &self.keying {
-            RawKeying::Streams => return Ok(vec![event.stream.to_string()]),
+            RawKeying::Streams => {
+                let (of, id) = (event.stream.aggregate_type(), event.stream.aggregate_id());
+                return Ok(vec![[of, "/", id].concat()]);
+            }
             RawKeying::Across(keys) => guarded(|| keys(event))?,
         };
         keys.sort_unstable();
@@ -271,4 +276,47 @@ fn panicked(panic: &(dyn Any + Send)) -> BoxError {
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::EventId;
+    use crate::metadata::Metadata;
+    use crate::position::Position;
+    use crate::timestamp::Timestamp;
+    use crate::version::StreamVersion;
+
+    fn event(number: u64) -> RecordedEvent {
+        let position = Position::from_sequence(number);
+        RecordedEvent {
+            event_id: EventId::stand_in(position),
+            stream: "order/1".parse().unwrap(),
+            version: StreamVersion::new(number),
+            position,
+            event_type: "order_paid".into(),
+            payload: Payload::parse("12345".to_owned()).unwrap(),
+            metadata: Metadata::default(),
+            recorded_at: Timestamp::EPOCH,
+        }
+    }
+
+    #[test]
+    fn open_rows_have_the_bytes_of_what_they_were_and_of_what_they_are_to_be() {
+        let place =
+            |_: &str, _: Option<u64>, event: &RecordedEvent| Ok(Some(event.position.to_sequence()));
+        let mut rows = Arc::new(Typed::<u64>::new(RawKeying::Streams, place)).open_rows();
+        let stored = Payload::parse("12345".to_owned()).unwrap();
+        rows.add("a".to_owned(), Some(stored)).unwrap();
+        assert_eq!(rows.bytes(), 5);
+        for (number, bytes) in [(7, 5 + 1), (1_234_567, 5 + 7), (12, 5 + 2)] {
+            rows.apply("a", &event(number)).unwrap();
+            assert_eq!(rows.bytes(), bytes);
+        }
+        assert_eq!((rows.changes().len(), rows.bytes()), (1, 2));
+        rows.apply("a", &event(12)).unwrap();
+        assert_eq!((rows.bytes(), rows.changes().len(), rows.bytes()), (4, 0, 2));
+        rows.clear();
+        assert_eq!(rows.bytes(), 0);
+    }
 }

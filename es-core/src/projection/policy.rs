@@ -74,18 +74,19 @@ impl FailurePolicy {
 pub struct BatchLimit {
     /// The largest number of events.
     pub events: usize,
-    /// The largest sum of payload bytes of the events, and of the rows that they change as they were
-    /// before; also of the rows that are kept in memory from one commit to the next. What rows grow
-    /// to within the commit does not count: where few events make large rows, bound `rows`.
+    /// The largest sum of the bytes in memory: of rows as they were and as they are to be written, or of
+    /// changes of tables. Rows that are kept from one commit to the next have half of it at most, and
+    /// payloads that are read at once no more. What the last event makes of its rows may go beyond.
     pub bytes: usize,
-    /// The largest number of rows that the events concern.
+    /// The largest number of rows, or of changes of tables. A commit ends, too, when 500 changes write no
+    /// whole row, because each of them is carried out by itself.
     pub rows: usize,
 }
 
 impl Default for BatchLimit {
-    /// 500 events, 4 MiB, 1,000 rows.
+    /// 100,000 events, 8 MiB, 32,000 rows: a row is written once for all its events in a commit.
     fn default() -> Self {
-        Self::events(500)
+        Self::events(100_000)
     }
 }
 
@@ -99,13 +100,13 @@ impl BatchLimit {
         PageLimit { events, bytes: self.bytes.min(PageLimit::default().bytes) }
     }
 
-    /// At most this many events, 4 MiB and 1,000 rows.
+    /// At most this many events, 8 MiB and 32,000 rows.
     #[must_use]
     pub const fn events(events: usize) -> Self {
-        Self { events, bytes: 4 * 1024 * 1024, rows: 1_000 }
+        Self { events, bytes: 8 * 1024 * 1024, rows: 32_000 }
     }
 
-    /// At most so many bytes, of events and of rows.
+    /// At most so many bytes in memory.
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }

@@ -67,7 +67,8 @@ use super::{
 ///    field does not take, nothing of the batch is written, and the answer is
 ///    [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
 ///    [`Unusable`](SinkError::Unusable), and so it answers a claim of a table that the active model of
-///    another projection has. (`tables::changes_take_effect_in_order`,
+///    another projection has. Who fills a batch leaves out what [`may_condense`](Self::may_condense)
+///    lets it leave out. (`tables::changes_take_effect_in_order`,
 ///    `tables::a_refused_change_writes_nothing`, `tables::an_update_of_nothing_is_refused`,
 ///    `tables::a_sink_without_tables_says_so`, `tables::values_come_back_as_they_were`,
 ///    `tables::claiming_twice_makes_nothing_new`, `tables::a_table_is_of_one_projection`,
@@ -191,6 +192,17 @@ pub trait ProjectionSink: Send + Sync + 'static {
     ///
     /// Dropping the future leaves the outcome unknown: the batch may still be written, whole.
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError>;
+
+    /// Whether nobody can tell in which steps a row of the lease's tables became what it is: there are no
+    /// triggers, and no constraints but the library's. Then a batch may leave out an upsert that another
+    /// one of its row replaces, and the sink may write the changes of different rows in any order.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn may_condense(&self, _lease: &Lease) -> Result<bool, SinkError> {
+        Ok(false)
+    }
 
     /// Makes the shadow, whose lease this is, the active model. The lease ends.
     ///

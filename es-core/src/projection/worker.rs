@@ -18,12 +18,14 @@ use super::{
     ParkedState, ProjectionSink, RowChange, SinkError, Slot, StopCause,
 };
 
+mod condense;
 mod gather;
 mod group;
 mod poison;
 mod retry;
 mod tables;
 
+use condense::Condensed;
 use gather::Gathered;
 use group::Group;
 pub(super) use poison::{Parking, Poison};
@@ -41,6 +43,8 @@ pub(super) struct Worker {
     pub(super) parking: Parking,
     /// What was folded and is not committed yet.
     gathered: Option<Gathered>,
+    /// The same of changes of tables.
+    condensed: Option<Condensed>,
     /// Up to here each page is folded by itself: something in it wants care.
     careful_until: Position,
     /// Counts what the sink answers, for who watches whether it does.
@@ -76,6 +80,7 @@ impl Worker {
             slice,
             parking: Parking::Never,
             gathered: None,
+            condensed: None,
             careful_until: Position::START,
             answers: Arc::default(),
             done: 0,
@@ -121,13 +126,20 @@ impl Worker {
     /// stand before `to`, if something needs more care: then it wants the events again.
     pub(super) async fn advance(
         &mut self,
-        events: &[RecordedEvent],
+        events: &[&RecordedEvent],
         to: &Checkpoint,
         is_last: bool,
     ) -> Result<(), StopCause> {
-        match self.definition.kind.clone() {
-            Kind::Fold(fold) if self.checkpoint.position >= self.careful_until => {
-                self.gather(fold, events, to, is_last).await
+        let kind = self.definition.kind.clone();
+        if self.checkpoint.position < self.careful_until {
+            return self.advance_carefully(&kind, events, to).await;
+        }
+        let has_tables = matches!(kind, Kind::Tables(_));
+        let may_condense = has_tables && self.may_condense(is_last).await?;
+        match kind {
+            Kind::Fold(fold) => self.gather(fold, events, to, is_last).await,
+            Kind::Tables(project) if may_condense => {
+                self.condense(project, events, to, is_last).await
             }
             kind => self.advance_carefully(&kind, events, to).await,
         }
@@ -137,7 +149,7 @@ impl Worker {
     async fn advance_carefully(
         &mut self,
         kind: &Kind,
-        events: &[RecordedEvent],
+        events: &[&RecordedEvent],
         to: &Checkpoint,
     ) -> Result<(), StopCause> {
         let mut events = events;
@@ -147,8 +159,11 @@ impl Worker {
             while !rest.is_empty() {
                 let later = match kind {
                     Kind::Fold(_) => rest.split_off(&self.limit, |_| false).0,
-                    // the keys are no rows
-                    Kind::Tables(_) => rest.split_off(&self.limit, |_| true).0,
+                    // the keys are no rows, and each change may be a round trip
+                    Kind::Tables(_) => {
+                        let events = self.limit.events.min(Condensed::ALONE);
+                        rest.split_off(&BatchLimit { events, ..self.limit }, |_| true).0
+                    }
                 };
                 let end = match rest.last() {
                     Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
@@ -163,7 +178,7 @@ impl Worker {
             let Some(poison) = refused else {
                 return self.move_to(to).await;
             };
-            let (event, later) = (&events[taken], &events[taken + 1..]);
+            let (event, later) = (events[taken], &events[taken + 1..]);
             let Some(attempts) = self.parking.attempts(event) else {
                 return Err(poison.into());
             };

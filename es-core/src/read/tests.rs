@@ -38,6 +38,32 @@ fn what_stands_beside_the_payloads_counts_too() {
 }
 
 #[test]
+fn events_of_a_page_share_their_names() {
+    let mut page = PageBuilder::new(PageLimit::default());
+    for number in 1..=4_u64 {
+        let name = ["a", "b"][usize::from(number % 2 == 0)];
+        let payload = Payload::parse("{}".to_owned()).unwrap();
+        let mut event = event(StreamVersion::new(number), payload, Metadata::default());
+        event.stream = page.stream_id("posting", "1").unwrap();
+        event.event_type = page.event_name(name);
+        page.push(event);
+    }
+    assert_eq!(page.stream_id("posting", "2").unwrap().to_string(), "posting/2");
+    assert_eq!(page.stream_id("order", "1").unwrap().to_string(), "order/1");
+    assert!(page.stream_id("Posting", "1").is_err());
+    assert_eq!(page.event_name("c"), "c");
+    let events = page.into_events();
+    let place = |event: &RecordedEvent| {
+        (event.stream.aggregate_id().as_ptr(), event.event_type.as_str().as_ptr())
+    };
+    for (one, next) in events.iter().zip(&events[2..]) {
+        assert_eq!(place(one), place(next));
+        assert_eq!(one.event_type, next.event_type);
+    }
+    assert_eq!((&events[0].event_type, &events[1].event_type), (&"a".into(), &"b".into()));
+}
+
+#[test]
 fn nothing_follows_a_version_that_somebody_wrote_beyond_either_end() {
     let stream: StreamId = "posting/1".parse().unwrap();
     let page = |version: StreamVersion| {

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{Bound, Connector, Doing, Ended, RowsError, Slot};
@@ -45,6 +45,15 @@ pub(crate) struct Connections {
     runtime: Handle,
     free: Arc<Semaphore>,
     slots: Arc<Mutex<Vec<Slot>>>,
+}
+
+/// A task that ends when this is dropped.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A slot on loan; it comes back when this is dropped, without its connection unless that was kept.
@@ -99,10 +108,8 @@ impl Connections {
         what: Doing<'_>,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let mut task = JoinSet::new();
-        task.spawn_on(work, &self.runtime);
-        let ended = task.join_next().await.expect("there is one task");
-        ended.map_err(|error| {
+        let mut task = Task(self.runtime.spawn(work));
+        (&mut task.0).await.map_err(|error| {
             let text = format!("{what} in {}: the store's own task ended", self.connector.place);
             StoreError::new(StoreErrorKind::Other, text).caused_by(error)
         })
@@ -127,9 +134,11 @@ impl Connections {
         mut rows: R,
     ) -> Result<R, StoreError> {
         loop {
-            let (this, doing, bound) = (self.clone(), what.to_string(), statement());
+            let (this, bound) = (self.clone(), statement());
+            let (name, stream) = (what.0, what.1.cloned());
             let attempt = async move {
-                let is_done = this.attempt(&doing, bound, &mut rows).await;
+                let doing = Doing(name, stream.as_ref());
+                let is_done = this.attempt(doing, bound, &mut rows).await;
                 (is_done, rows)
             };
             let (is_done, back) = self.own(what, attempt).await?;
@@ -144,7 +153,7 @@ impl Connections {
     /// used, which is found out for each only once.
     async fn attempt(
         &self,
-        what: &str,
+        what: Doing<'_>,
         statement: Bound<'static>,
         rows: &mut impl Rows,
     ) -> Result<bool, StoreError> {

@@ -18,6 +18,7 @@ use super::{Projections, row};
 use crate::connection::Bound;
 use crate::error::{caused, is_of_the_change, sql_state};
 
+mod grouped;
 mod look;
 mod make;
 mod script;
@@ -47,6 +48,9 @@ impl Projections {
         lease: &Lease,
         changes: &[TableChange],
     ) -> Result<(), SinkError> {
+        if changes.len() >= Self::MANY && self.may_group(connection, lease).await? {
+            return self.apply_grouped(connection, lease, changes).await;
+        }
         for change in changes {
             self.apply_one(connection, lease, change).await?;
         }
@@ -63,24 +67,40 @@ impl Projections {
         if !lease.tables.contains(table) {
             return Err(unusable(&lease.projection, none_of(table)));
         }
-        let statement = self.bind_change(lease, change)?.persistent(self.is_persistent);
+        let statement = self.bind_change(lease, change)?;
+        let is_judged = is_judged(change);
+        let written = self.carry_out(connection, lease, table, statement, is_judged).await?;
+        let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
+        if must_be_there && written == Some(0) {
+            return Err(refused(lease, Problem::NoRow(table.name)));
+        }
+        Ok(())
+    }
+
+    /// Sends a statement on a table; of one that answers what fields do not take, answers how many rows
+    /// it has written.
+    async fn carry_out(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        table: &TableSchema,
+        statement: Bound<'_>,
+        is_judged: bool,
+    ) -> Result<Option<i64>, SinkError> {
+        let statement = statement.persistent(self.is_persistent);
         let connector = self.connections.connector();
         let failed = |error| self.not_carried_out(lease, table, error);
-        if !is_judged(change) {
+        if !is_judged {
             let done = connector.in_time(statement.execute(connection)).await;
-            return done.map(drop).map_err(failed);
+            return done.map(|_| None).map_err(failed);
         }
         let row = connector.in_time(statement.fetch_one(connection)).await.map_err(failed)?;
         let (written, unfit): (i64, Option<String>) =
             self.read(WRITING, || Ok((row.try_get(0)?, row.try_get(1)?)))?;
-        if let Some(column) = unfit {
-            return Err(refused(lease, Problem::Unfit(table.name, column)));
+        match unfit {
+            Some(column) => Err(refused(lease, Problem::Unfit(table.name, column))),
+            None => Ok(Some(written)),
         }
-        let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
-        if must_be_there && written == 0 {
-            return Err(refused(lease, Problem::NoRow(table.name)));
-        }
-        Ok(())
     }
 
     fn bind_change(

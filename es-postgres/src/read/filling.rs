@@ -110,12 +110,12 @@ impl Filling {
         row: &PgRow,
         stream: Option<&StreamId>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let row = EventRow::new(row, &self.place);
-        let Some(position) = row.position()? else {
+        let row = EventRow::of(row, &self.place)?;
+        let Some(position) = row.position else {
             return Ok(ControlFlow::Continue(()));
         };
         let next = match stream {
-            Some(_) => row.version()?.map(i64::from),
+            Some(_) => row.version.map(i64::from),
             None => Some(position),
         };
         let is_passed = match self.direction {
@@ -127,22 +127,23 @@ impl Filling {
             return Err(out_of_order(&self.place));
         }
         self.last = next;
-        if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
+        if self.count == self.most || !self.page.admits(row.payload_bytes()) {
             self.is_full = true;
             // the last one that was asked for: nothing comes in vain
             let is_last = self.count == self.most;
             return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
         }
-        self.page.push(match self.is_bare {
-            true => row.bare_event(stream)?,
-            false => row.event(stream)?,
-        });
+        let event = match self.is_bare {
+            true => row.bare_event(stream, &self.page)?,
+            false => row.event(stream, &self.page)?,
+        };
+        self.page.push(event);
         self.count += 1;
         Ok(ControlFlow::Continue(()))
     }
 }
 
-/// A page of a stream that is being filled; each row tells the version of the stream.
+/// A page of a stream that is being filled; each row tells the same version of the stream.
 pub(crate) struct OfStream {
     filling: Filling,
     stream: StreamId,
@@ -175,7 +176,10 @@ impl OfStream {
 
 impl Rows for OfStream {
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
-        self.version = row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
+        if !self.is_begun() {
+            self.version =
+                row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
+        }
         self.filling.take(&row, Some(&self.stream))
     }
 

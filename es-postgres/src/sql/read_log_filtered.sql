@@ -2,27 +2,11 @@
 -- $5 event types or null, $6 how many positions to look at, $7 whether with what they say,
 -- $8 with what the ids of streams in view begin, or null
 --
--- One row at least, which tells how far was looked, which is as far as an event stands, and which event in
--- view is the last up to there. Positions are counted from the first event on: no event has to be read to
--- count them, and a gap before it is passed at once. The events are in order as they come from the index:
--- an ORDER BY of all rows would sort them again.
-SELECT
-    e.position,
-    e.event_id,
-    e.aggregate_version,
-    e.event_type,
-    e.created_at,
-    CASE WHEN $7::bool THEN e.metadata END,
-    CASE WHEN $7::bool THEN e.event_data END,
-    e.aggregate_type,
-    e.aggregate_id::text,
-    reach.position,
-    last.event_id,
-    last.aggregate_version,
-    last.aggregate_type,
-    last.aggregate_id::text,
-    last.position
-FROM (
+-- The first row has no event: it tells how far was looked, which is as far as an event stands, and which
+-- event in view is the last up to there. Positions are counted from the first event on: no event has to be
+-- read to count them, and a gap before it is passed at once. The events follow in order as they come from
+-- the index: an ORDER BY of all rows would sort them again.
+WITH reach AS MATERIALIZED (
     SELECT CASE
         WHEN first.position IS NULL OR $2 - first.position < $6 THEN $2
         ELSE (
@@ -45,8 +29,24 @@ FROM (
         ) AS position
         OFFSET 0
     ) first
-    OFFSET 0
-) reach
+)
+SELECT
+    NULL::bigint,
+    NULL::uuid,
+    NULL::int,
+    NULL::text,
+    NULL::timestamptz,
+    NULL::jsonb,
+    NULL::jsonb,
+    NULL::text,
+    NULL::text,
+    reach.position,
+    last.event_id,
+    last.aggregate_version,
+    last.aggregate_type,
+    last.aggregate_id::text,
+    last.position
+FROM reach
 LEFT JOIN LATERAL (
     SELECT position, event_id, aggregate_version, aggregate_type, aggregate_id
     FROM "{schema}"."{events}"
@@ -56,7 +56,25 @@ LEFT JOIN LATERAL (
     ORDER BY position DESC
     LIMIT 1
 ) last ON TRUE
-LEFT JOIN LATERAL (
+UNION ALL
+SELECT
+    e.position,
+    e.event_id,
+    e.aggregate_version,
+    e.event_type,
+    e.created_at,
+    CASE WHEN $7::bool THEN e.metadata END,
+    CASE WHEN $7::bool THEN e.event_data END,
+    e.aggregate_type,
+    e.aggregate_id::text,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL
+FROM reach
+CROSS JOIN LATERAL (
     SELECT *
     FROM "{schema}"."{events}"
     WHERE position > $1
@@ -66,4 +84,4 @@ LEFT JOIN LATERAL (
         AND ($8::text IS NULL OR starts_with(aggregate_id::text, $8))
     ORDER BY position
     LIMIT $3
-) e ON TRUE
+) e

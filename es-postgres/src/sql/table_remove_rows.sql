@@ -2,7 +2,8 @@
 -- answers the last key
 --
 -- They are removed by their places: see projection_remove_rows. What the parts before have removed stays
--- in the index for as long as somebody has an old snapshot, and would be passed again by each.
+-- in the index for as long as somebody has an old snapshot, and would be passed again by each. A place is of
+-- one partition, if somebody has made some, so the generation is asked for, too.
 WITH part AS (
     SELECT t.ctid, {key}
     FROM "{schema}".{models} t
@@ -14,6 +15,7 @@ WITH part AS (
 removed AS (
     DELETE FROM "{schema}".{models} t
     WHERE t.ctid = ANY (ARRAY(SELECT part.ctid FROM part))
+        AND t.generation = $1
 )
 SELECT {key}
 FROM part

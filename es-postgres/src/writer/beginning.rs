@@ -41,7 +41,7 @@ impl Writer {
             let writer = Arc::clone(&beginning.writer);
             match work {
                 Work::Waiting => writer.write_what_waits(slot).await,
-                Work::Stalled => writer.try_what_is_stalled(slot).await,
+                Work::Stalled => Box::pin(writer.try_what_is_stalled(slot)).await,
             }
         });
     }

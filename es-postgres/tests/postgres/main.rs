@@ -23,6 +23,7 @@ mod inline;
 mod language;
 mod looks;
 mod migrations;
+mod model_plans;
 mod notes;
 mod old_store;
 mod oracle;

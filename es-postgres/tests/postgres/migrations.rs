@@ -62,6 +62,42 @@ async fn one_step_behind() -> (TestDatabase, Migrations) {
     (database, migrations)
 }
 
+/// A store with rows that its constraints would refuse, and a session from before.
+#[tokio::test]
+async fn who_is_connected_while_the_constraints_become_a_trigger_goes_on_under_the_same_rules() {
+    const STEP: &str = " what an insert costs (";
+    let database = Server::shared().database().await;
+    let migrations = Migrations::of_store(&Layout::default());
+    let script = migrations.script();
+    let (before, _) = script.split_once(STEP).unwrap();
+    let (before, _) = before.rsplit_once("\n-- ").unwrap();
+    run(&database, before).await;
+    let rules = "SELECT count(*) FROM pg_constraint
+                 WHERE conrelid = 'execution_events'::regclass AND contype = 'c'";
+    assert_eq!(value::<i64>(&database, rules).await, 10);
+    let odd = "ALTER TABLE execution_events DROP CONSTRAINT created_at_is_finite;
+        INSERT INTO execution_events
+            (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, created_at)
+        VALUES ('account', 'odd', 1, 'noted', '{}', 'infinity')";
+    run(&database, odd).await;
+    let mut old = session(&database).await;
+    let prepare = "PREPARE noted (INT) AS INSERT INTO execution_events
+            (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+        VALUES ('account', 'a', $1, 'noted', '{}')";
+    execute(&mut old, prepare).await;
+    execute(&mut old, "EXECUTE noted(1)").await;
+    let config = PostgresConfig::new(database.options());
+    migrations.apply(&config).await.unwrap();
+    assert_eq!(value::<i64>(&database, rules).await, 0);
+    execute(&mut old, "EXECUTE noted(2)").await;
+    let refused = sqlx::raw_sql("EXECUTE noted(0)").execute(&mut old).await.unwrap_err();
+    let refused = refused.as_database_error().unwrap();
+    assert_eq!(refused.constraint(), Some("aggregate_version_is_positive"), "{refused}");
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    assert_eq!(store.read_log(&ReadLog::from_start()).await.unwrap().events.len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_somebody_is_in_the_way_of_lets_others_pass_and_names_them() {
     let (database, migrations) = one_step_behind().await;

@@ -14,6 +14,13 @@ async fn refused(database: &es_pgtest::TestDatabase, statement: &str) -> (String
     let error = try_run(database, statement).await.expect_err(statement);
     let error = error.into_database_error().unwrap();
     let error: &PgDatabaseError = error.downcast_ref();
+    if error.code() == "23514" {
+        assert_eq!((error.schema(), error.table()), (Some("public"), Some("execution_events")));
+        let words = format!("violates check constraint \"{}\"", error.constraint().unwrap());
+        assert!(error.message().ends_with(&words), "as PostgreSQL says it: {error}");
+        assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "{error}");
+        assert_eq!(error.detail(), None, "nothing of the row is told");
+    }
     (error.code().to_owned(), error.constraint().map(str::to_owned))
 }
 
@@ -77,17 +84,68 @@ async fn rows_that_could_not_be_read_back_are_refused_by_name() {
         let (_, found) = refused(&database, &statement).await;
         assert_eq!(found.as_deref(), Some("created_at_is_finite"), "{time}");
     }
+    for (column, number) in [("append_size", 0), ("position", 0), ("position", -7)] {
+        let statement = format!(
+            "INSERT INTO execution_events ({column}, {COLUMNS}) OVERRIDING SYSTEM VALUE
+             VALUES ({number}, 'account', 'b', 1, 'x', '{{}}', NULL)"
+        );
+        let (_, found) = refused(&database, &statement).await;
+        assert_eq!(found, Some(format!("{column}_is_positive")), "{number}");
+    }
     let explicit = format!(
         "INSERT INTO execution_events (position, {COLUMNS}) VALUES (7, 'account', 'b', 1, 'x', '{{}}', NULL)"
     );
     assert_eq!(refused(&database, &explicit).await.0, "428C9");
 }
 
+/// However a row comes to be as it is.
+#[tokio::test]
+async fn a_row_is_judged_as_it_is_stored() {
+    let (database, store) = empty_store().await;
+    store.append(to("account/a")).await.unwrap();
+    let longest = format!(
+        "'{}', '{}', 1, '{}', '{{}}', '{{}}'",
+        "a".repeat(64),
+        "é".repeat(127),
+        "Ä ".repeat(85)
+    );
+    run(&database, &format!("INSERT INTO execution_events ({COLUMNS}) VALUES ({longest})")).await;
+    let row = format!("({COLUMNS}) VALUES ('account', 'b', 0, 'x', '{{}}', NULL)");
+    let ways = [
+        format!("SET session_replication_role = replica; INSERT INTO execution_events {row}"),
+        // beside one that may stand
+        format!("INSERT INTO execution_events {row}, ('account', 'b', 1, 'x', '{{}}', NULL)"),
+        // by the owner, who can switch off what refuses it
+        "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
+         UPDATE execution_events SET aggregate_version = 0 WHERE aggregate_version = 1"
+            .to_owned(),
+    ];
+    for statements in ways {
+        let (_, found) = refused(&database, &statements).await;
+        assert_eq!(found.as_deref(), Some("aggregate_version_is_positive"), "{statements}");
+    }
+    // also an append of the store's own, by what others have made of it
+    run(
+        &database,
+        "CREATE FUNCTION nameless() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN NEW.event_type := ''; RETURN NEW; END $$;
+         CREATE TRIGGER zz_nameless BEFORE INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION nameless()",
+    )
+    .await;
+    let error = store.append(to("account/a")).await.unwrap_err();
+    assert!(
+        crate::support::told(&error).contains("event_type_is_short_and_printable"),
+        "{error:?}"
+    );
+    assert_eq!(value::<i64>(&database, "SELECT count(*) FROM execution_events").await, 2);
+}
+
 #[tokio::test]
 async fn rows_inserted_by_hand_are_read_whatever_stands_in_them() {
     let database = database(IdType::Text).await;
-    // rows from before there were these constraints
-    run(&database, "ALTER TABLE execution_events DROP CONSTRAINT created_at_is_finite").await;
+    // rows from before there were these rules
+    run(&database, "ALTER TABLE execution_events DISABLE TRIGGER execution_events_check_row").await;
     let odd = [
         "NULL, NULL",
         "'null', 'infinity'",

@@ -69,7 +69,7 @@ async fn no_value_of_the_data_is_in_any_error() {
         format!("DO $$ BEGIN EXECUTE 'SELECT ''{CANARY}''::text, no_such_column'; END $$"),
         format!(
             "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
-             VALUES ('account', 'a', 0, 'x', '\"{CANARY}\"')"
+             VALUES ('account', 'a', NULL, 'x', '\"{CANARY}\"')"
         ),
     ];
     for statement in statements {

@@ -16,6 +16,7 @@ use es_testing::scenes::tables;
 
 use crate::support::{database, empty_store, open, run, told, value};
 
+mod grouped;
 mod held;
 mod names;
 mod rights;

@@ -98,12 +98,14 @@ async fn a_tracker_that_may_not_write_the_watermark_does_not_try_again() {
 
 #[tokio::test]
 async fn no_function_is_compiled_because_its_plans_are_restricted() {
-    // a plan that is the last resort has a cost for which the server would compile it, each time
+    // a plan that is the last resort has a cost for which the server would compile it, each time; the
+    // one statement of the trigger of the sequence always has its index
     let database = database(IdType::Text).await;
     let compiled: Vec<String> = value(
         &database,
         "SELECT coalesce(array_agg(proname::text), '{}') FROM pg_proc
-         WHERE proname LIKE 'execution_events%' AND 'enable_seqscan=off' = ANY (proconfig)
+         WHERE proname LIKE 'execution_events%' AND proname <> 'execution_events_check_sequence'
+            AND 'enable_seqscan=off' = ANY (proconfig)
             AND NOT 'jit=off' = ANY (proconfig)",
     )
     .await;

@@ -3,10 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
-use es_core::backend::{AppendError, StoreError, StoreErrorKind};
+use es_core::backend::{AppendError, Appended, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::history::Newest;
 use crate::queue::Queue;
 
 /// When a transaction is flushed to the disk.
@@ -35,18 +36,17 @@ pub(super) trait Call: Send {
     /// True if nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
 
-    /// Does the work within a transaction.
-    fn run(self: Box<Self>, connection: &Connection) -> Ran;
+    /// Does the work within a transaction; whether it has that for itself.
+    fn run(&mut self, connection: &Connection, is_only: bool) -> Outcome;
+
+    /// The newest event that the work has appended, as far as it tells.
+    fn newest(&self) -> Option<Newest>;
+
+    /// Gives the caller the answer: the work's own, or the error that undid it.
+    fn deliver(self: Box<Self>, undone: Option<StoreError>);
 
     /// Answers without doing the work.
     fn refuse(self: Box<Self>, error: StoreError);
-}
-
-/// Work that was done, but is not yet committed.
-pub(super) struct Ran {
-    pub(super) outcome: Outcome,
-    /// Gives the caller the answer: the work's own, or the error that undid it.
-    pub(super) deliver: Box<dyn FnOnce(Result<(), StoreError>)>,
 }
 
 pub(super) enum Outcome {
@@ -56,39 +56,57 @@ pub(super) enum Outcome {
     Panicked,
 }
 
+/// What the writer is told of an answer.
+struct About<T, E> {
+    newest: fn(&T) -> Option<Newest>,
+    store_error: fn(&E) -> Option<StoreError>,
+}
+
 struct Pending<T, E, W> {
     work: W,
+    about: About<T, E>,
+    /// There once the work is done.
+    answer: Option<std::thread::Result<Result<T, E>>>,
     reply: oneshot::Sender<std::thread::Result<Result<T, E>>>,
-    store_error: fn(&E) -> Option<StoreError>,
 }
 
 impl<T, E, W> Call for Pending<T, E, W>
 where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
-    W: FnOnce(&Connection) -> Result<T, E> + Send,
+    W: FnMut(&Connection, bool) -> Result<T, E> + Send,
 {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
-    fn run(self: Box<Self>, connection: &Connection) -> Ran {
-        let Self { work, reply, store_error } = *self;
-        let answer = catch_unwind(AssertUnwindSafe(|| work(connection)));
+    fn run(&mut self, connection: &Connection, is_only: bool) -> Outcome {
+        let work = &mut self.work;
+        let answer = catch_unwind(AssertUnwindSafe(|| work(connection, is_only)));
         let outcome = match &answer {
             Ok(Ok(_)) => Outcome::Done,
-            Ok(Err(error)) => Outcome::Failed(store_error(error)),
+            Ok(Err(error)) => Outcome::Failed((self.about.store_error)(error)),
             Err(_) => Outcome::Panicked,
         };
-        let deliver = Box::new(move |committed: Result<(), StoreError>| {
-            let answer = match (committed, answer) {
-                (Err(error), Ok(_)) => Ok(Err(E::from(error))),
-                (_, answer) => answer,
-            };
-            // nobody may be listening any more
-            let _ = reply.send(answer);
-        });
-        Ran { outcome, deliver }
+        self.answer = Some(answer);
+        outcome
+    }
+
+    fn newest(&self) -> Option<Newest> {
+        match &self.answer {
+            Some(Ok(Ok(done))) => (self.about.newest)(done),
+            _ => None,
+        }
+    }
+
+    fn deliver(self: Box<Self>, undone: Option<StoreError>) {
+        let own = self.answer.expect("work is done before it is answered");
+        let answer = match undone {
+            Some(error) if own.is_ok() => Ok(Err(E::from(error))),
+            _ => own,
+        };
+        // nobody may be listening any more; what the work has in hand is let go of after it
+        let _ = self.reply.send(answer);
     }
 
     fn refuse(self: Box<Self>, error: StoreError) {
@@ -97,20 +115,13 @@ where
 }
 
 impl Queue<Job> {
-    /// Does `work` in a transaction that it shares with others; when it fails it must leave nothing
-    /// behind.
-    pub(crate) async fn write_shared<T, E, W>(
-        &self,
-        bytes: usize,
-        store_error: fn(&E) -> Option<StoreError>,
-        work: W,
-    ) -> Result<T, E>
+    /// Appends in a transaction that is shared with others, unless `work` is told that it has it for
+    /// itself; in a shared one it must leave nothing behind when it fails.
+    pub(crate) async fn append<W>(&self, bytes: usize, work: W) -> Result<Appended, AppendError>
     where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        W: FnMut(&Connection, bool) -> Result<Appended, AppendError> + Send + 'static,
     {
-        self.write(bytes, None, store_error, work).await
+        self.write(bytes, None, About { newest: appended, store_error }, work).await
     }
 
     /// Does `work` in a transaction of its own, which is rolled back if it fails.
@@ -120,23 +131,29 @@ impl Queue<Job> {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.write(0, Some(flush), |_| None, work).await
+        let mut work = Some(work);
+        let once = move |connection: &Connection, _: bool| {
+            let work = work.take().expect("work is done once");
+            work(connection)
+        };
+        let about = About { newest: |_| None, store_error: |_| None };
+        self.write(0, Some(flush), about, once).await
     }
 
     async fn write<T, E, W>(
         &self,
         bytes: usize,
         alone: Option<Flush>,
-        store_error: fn(&E) -> Option<StoreError>,
+        about: About<T, E>,
         work: W,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        W: FnMut(&Connection, bool) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { work, reply, store_error };
+        let pending = Pending { work, about, answer: None, reply };
         let since = Instant::now();
         self.send(Job { bytes, alone, since, call: Box::new(pending) }).await?;
         match answer.await {
@@ -151,9 +168,15 @@ impl Queue<Job> {
 }
 
 /// The store's error in an append's, if it is one.
-pub(crate) fn append_failure(error: &AppendError) -> Option<StoreError> {
+fn store_error(error: &AppendError) -> Option<StoreError> {
     match error {
         AppendError::Store(error) => Some(error.clone()),
         _ => None,
     }
+}
+
+/// The last event of an append, unless it was there before.
+fn appended(appended: &Appended) -> Option<Newest> {
+    let last = appended.streams.last().and_then(|part| part.events.last());
+    last.filter(|_| !appended.repeated).map(Newest::from)
 }

@@ -17,7 +17,7 @@ fn events(count: usize) -> Vec<NewEvent> {
 
 /// Appends to two streams so that events of each go in one by one and several at a time.
 async fn append_to_two(store: &SqliteStore) {
-    for (before, count) in [1, 7, 8, 9, 16, 19].into_iter().enumerate() {
+    for (before, count) in [1, 7, 8, 9, 16, 19, 32, 71].into_iter().enumerate() {
         let any = ExpectedVersion::Any;
         let request = AppendRequest::to(stream("posting/1"), any, events(count));
         let request = request.and(stream("posting/2"), any, events(count + before));
@@ -59,8 +59,8 @@ async fn an_id_that_was_used_is_found_among_many() {
     let (_folder, store) = Folder::with_store().await;
     let used = event("used");
     append_one(&store, "posting/used", used.clone()).await;
-    for place in [0, 7, 8, 15, 16, 18] {
-        let mut events = events(19);
+    for place in [0, 31, 32, 39, 40, 42] {
+        let mut events = events(43);
         events[place] = used.clone();
         let request = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, events);
         let refused = store.append(request).await;

@@ -1,1 +1,1 @@
-DELETE FROM posting_state_projection
+DELETE FROM posting_state_rows

@@ -26,9 +26,16 @@ use steps::STEPS;
 use super::StoreUrl;
 use crate::proposal::command_on;
 
-/// The tables that these steps make.
-const OWN_TABLES: [&str; 4] =
-    ["postings", "assigned_postings", "posting_state_projection", "posting_state_snapshots"];
+/// The tables and views that these steps make.
+const OWN_TABLES: [&str; 7] = [
+    "postings",
+    "assigned_postings",
+    "posting_state_projection",
+    "posting_state_rows",
+    "posting_state_completions",
+    "posting_state_values",
+    "posting_state_snapshots",
+];
 
 /// The address of a PostgreSQL database; it shows itself without the password.
 #[derive(Clone, PartialEq, Eq)]

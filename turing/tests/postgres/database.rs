@@ -37,6 +37,18 @@ impl Database {
         database
     }
 
+    /// One that a program made which knew no step of Turing's own from the one of this name on.
+    pub(crate) fn before(step: &str) -> Self {
+        let database = Self::new();
+        let printed =
+            directly(&Workspace::new(), &database.url(), &["migrate", "--print"]).expect_code(0);
+        // each step begins with its number and its name
+        let at = printed.stdout.find(&format!(" {step} (from ")).expect(step);
+        let begin = printed.stdout[..at].rfind("\n-- ").expect(step);
+        database.run(&printed.stdout[..begin]);
+        database
+    }
+
     pub(crate) fn url(&self) -> String {
         self.test.url()
     }

@@ -89,7 +89,8 @@ impl Projected {
     pub(crate) async fn clear(&self, postings: i32) {
         self.run(&format!(
             "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
-             TRUNCATE execution_events, posting_state_projection, posting_state_snapshots, postings;
+             TRUNCATE execution_events, posting_state_rows, posting_state_completions, posting_state_values,
+                 posting_state_snapshots, postings;
              ALTER TABLE execution_events ENABLE ALWAYS TRIGGER execution_events_are_append_only;
              INSERT INTO postings (posting_id) SELECT generate_series(1, {postings})"
         ))

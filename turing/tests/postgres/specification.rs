@@ -64,6 +64,12 @@ fn the_specifications_queries_run_as_written_and_by_its_indexes() {
     let newest =
         plan(&database, "SELECT * FROM execution_events ORDER BY created_at DESC LIMIT 10");
     assert!(newest.contains("Index Scan using idx_execution_events_created"), "{newest}");
+    // a state, and nothing of what has moved out of its row
+    let state = "SELECT current_conversation_id, is_terminal FROM posting_state_projection \
+                 WHERE posting_id = 12345";
+    let state = plan(&database, state);
+    assert!(state.contains("Index Scan using posting_state_projection_pkey"), "{state}");
+    assert!(!state.contains("SubPlan"), "{state}");
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn the_tables_are_the_specifications_with_columns_added() {
     for table in ["execution_events", "posting_state_projection", "posting_state_snapshots"] {
         let columns = |schema: &str| {
             database.texts(&format!(
-                "SELECT format('%s %s %s %s', column_name, data_type, is_nullable, replace(coalesce(column_default, ''), 'specified.', ''))
+                "SELECT format('%s %s %s', column_name, data_type, replace(coalesce(column_default, ''), 'specified.', ''))
                  FROM information_schema.columns
                  WHERE table_schema = '{schema}' AND table_name = '{table}'
                  ORDER BY ordinal_position"
@@ -111,24 +117,38 @@ fn the_tables_are_the_specifications_with_columns_added() {
         let (specified, ours) = (columns("specified"), columns("public"));
         assert!(specified.len() >= 5, "{table}: {specified:?}");
         assert_eq!(ours[..specified.len()], specified, "{table}");
-        let indexes = |schema: &str| {
+        // the rows of what is a view of ours
+        let rows = match table {
+            "posting_state_projection" => "posting_state_rows",
+            table => table,
+        };
+        let nullable = |schema: &str, table: &str| {
             database.texts(&format!(
-                "SELECT replace(indexdef, '{schema}.', '') FROM pg_indexes
-                 WHERE schemaname = '{schema}' AND tablename = '{table}' ORDER BY 1"
+                "SELECT format('%s %s', column_name, is_nullable) FROM information_schema.columns
+                 WHERE table_schema = '{schema}' AND table_name = '{table}'
+                 ORDER BY ordinal_position"
             ))
         };
-        let ours = indexes("public");
-        for index in indexes("specified") {
+        let specified = nullable("specified", table);
+        assert_eq!(nullable("public", rows)[..specified.len()], specified, "{table}");
+        let indexes = |schema: &str, of: &str| {
+            database.texts(&format!(
+                "SELECT replace(replace(indexdef, '{schema}.', ''), ' {of} ', ' {table} ')
+                 FROM pg_indexes WHERE schemaname = '{schema}' AND tablename = '{of}' ORDER BY 1"
+            ))
+        };
+        let ours = indexes("public", rows);
+        for index in indexes("specified", table) {
             assert!(ours.contains(&index), "{index} is not among {ours:#?}");
         }
-        let constraints = |schema: &str| {
+        let constraints = |schema: &str, of: &str| {
             database.texts(&format!(
                 "SELECT format('%s %s', conname, replace(pg_get_constraintdef(oid), '{schema}.', ''))
-                 FROM pg_constraint WHERE conrelid = '{schema}.{table}'::regclass ORDER BY 1"
+                 FROM pg_constraint WHERE conrelid = '{schema}.{of}'::regclass ORDER BY 1"
             ))
         };
-        let ours = constraints("public");
-        for constraint in constraints("specified") {
+        let ours = constraints("public", rows);
+        for constraint in constraints("specified", table) {
             assert!(ours.contains(&constraint), "{constraint} is not among {ours:#?}");
         }
     }

@@ -109,21 +109,24 @@ const FAULTS: [(&str, &[(&str, i32)]); 21] = [
     ),
     (
         "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
+         ALTER TABLE execution_events DISABLE TRIGGER execution_events_check_row;
          ALTER TABLE execution_events DISABLE TRIGGER execution_events_check_sequence;
          ALTER TABLE execution_events DISABLE TRIGGER project_posting_events",
-        &[("trigger_disabled", 0), ("trigger_disabled", 0), ("trigger_disabled", 0)],
+        &[("trigger_disabled", 0); 4],
     ),
     (
         "ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only;
+         ALTER TABLE execution_events ENABLE TRIGGER execution_events_check_row;
          ALTER TABLE execution_events ENABLE TRIGGER execution_events_check_sequence;
          ALTER TABLE execution_events ENABLE TRIGGER project_posting_events",
-        &[("trigger_disabled", 0), ("trigger_disabled", 0), ("trigger_disabled", 0)],
+        &[("trigger_disabled", 0); 4],
     ),
     (
         "DROP TRIGGER execution_events_are_append_only ON execution_events;
+         DROP TRIGGER execution_events_check_row ON execution_events;
          DROP TRIGGER execution_events_check_sequence ON execution_events;
          DROP TRIGGER project_posting_events ON execution_events",
-        &[("trigger_disabled", 0), ("trigger_disabled", 0), ("trigger_disabled", 0)],
+        &[("trigger_disabled", 0); 4],
     ),
     (
         "DROP TRIGGER project_posting_events ON execution_events;

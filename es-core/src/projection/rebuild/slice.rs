@@ -120,7 +120,7 @@ impl Slice {
                 event.position > here
                     && slice_of(&event.stream, self.count.into()) == u64::from(self.worker.slice)
             });
-            let events: Vec<_> = events.cloned().collect();
+            let events: Vec<_> = events.collect();
             self.worker.parking = self.parking();
             match self.worker.advance(&events, &page.to, page.at_end).await {
                 Ok(()) => self.attempts = None,

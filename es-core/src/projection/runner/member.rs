@@ -1,6 +1,5 @@
 //! One projection of a runner.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -210,11 +209,7 @@ impl Member {
         let parking = self.definition.policy().parking(self.attempts);
         let Some(worker) = &mut self.worker else { return true };
         let selection = self.definition.selection();
-        let selected = if events.iter().all(|event| selection.accepts(event)) {
-            Cow::Borrowed(events)
-        } else {
-            events.iter().filter(|event| selection.accepts(event)).cloned().collect()
-        };
+        let selected: Vec<_> = events.iter().filter(|event| selection.accepts(event)).collect();
         worker.parking = parking;
         let (done, before, started) = (worker.done, worker.checkpoint.position, means.now());
         let began = means.environment.clock.now();

@@ -132,6 +132,50 @@ impl TableChange {
         }
     }
 
+    /// For backends: the key of the one row that it is for, as bytes that the key of no other row of the
+    /// table has; `None` if it may be for others.
+    pub fn row_key(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for value in self.key() {
+            value.write_key(&mut bytes)?;
+        }
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// For backends: true of an upsert of values that fit the table.
+    pub fn is_fitting_row(&self) -> bool {
+        let Self::Upsert { table, values, .. } = self else { return false };
+        values.len() == table.columns.len()
+            && table
+                .columns
+                .iter()
+                .zip(values)
+                .all(|(column, value)| column.sql_type == value.sql_type() && column.takes(value))
+    }
+
+    /// True if nothing but another upsert of its row need come of it: every store takes it, unless there
+    /// are rules of somebody else's.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        /// What fits into the entry of an index, whichever columns that has.
+        const MOST_BYTES: usize = 1_024;
+        matches!(self, Self::Upsert { set: None, .. })
+            && self.is_fitting_row()
+            && self.values().all(|value| !matches!(value, SqlValue::Json(_)))
+            && self.values().map(SqlValue::bytes).sum::<usize>() <= MOST_BYTES
+    }
+
+    /// About how many bytes of memory it has.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_values = self.values().map(|value| {
+            let document = match value {
+                SqlValue::Json(document) => document.as_str().len(),
+                _ => 0,
+            };
+            size_of::<SqlValue>() + value.bytes() + document
+        });
+        size_of::<Self>() + of_values.sum::<usize>()
+    }
+
     /// The SQL in it.
     pub(super) fn sql(&self) -> impl Iterator<Item = &'static str> + use<> {
         let (rows, set) = match self {

@@ -107,6 +107,24 @@ impl SqlValue {
         }
     }
 
+    /// Adds it to the bytes of a key, which tell where it ends; `None` if it can be in no key.
+    pub(super) fn write_key(&self, key: &mut Vec<u8>) -> Option<()> {
+        let text = |key: &mut Vec<u8>, bytes: &[u8]| {
+            key.extend(bytes.len().to_be_bytes());
+            key.extend(bytes);
+        };
+        match self {
+            Self::Bool(value) => key.push((*value).into()),
+            Self::Int(value) => key.extend(value.to_be_bytes()),
+            Self::Time(value) => key.extend(value.as_micros().to_be_bytes()),
+            Self::Uuid(value) => key.extend(value.as_bytes()),
+            Self::Text(value) => text(key, value.as_bytes()),
+            Self::Bytes(value) => text(key, value),
+            Self::Null(_) | Self::Float(_) | Self::Json(_) => return None,
+        }
+        Some(())
+    }
+
     /// Why no store takes the value, or not each as the same.
     pub(super) fn problem(&self) -> Option<String> {
         match self {

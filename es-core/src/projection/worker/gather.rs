@@ -8,20 +8,22 @@ use crate::envelope::RecordedEvent;
 use crate::environment::breathe;
 use crate::error::BoxError;
 use crate::payload::Payload;
+use crate::position::Position;
 
 use super::super::definition::Kind;
 use super::super::fold::{Fold, OpenRows};
 use super::super::{Batch, BatchLimit, Checkpoint, Content, SinkError, StopCause};
 use super::Worker;
+use super::condense::Condensed;
 use super::group::Group;
 
 /// What was folded since the last commit. Its rows stay open over commits, so that they need not be
 /// loaded again: nobody else writes them as long as the lease holds.
 pub(super) struct Gathered {
     rows: Box<dyn OpenRows>,
+    /// True as long as no row of the model is missing here: there was none when the slice began.
+    is_whole: bool,
     events: usize,
-    /// Payloads of the events, and of the rows that they change.
-    bytes: usize,
     /// Up to where.
     to: Checkpoint,
     /// When it began.
@@ -30,24 +32,25 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// How many events are folded before others have a turn, such as who reads the next page.
-    const CHUNK: usize = 256;
+    pub(super) const CHUNK: usize = 256;
 
     /// After this time what was gathered is committed, full or not.
-    const PATIENCE: Duration = Duration::from_secs(2);
+    pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-    fn new(rows: Box<dyn OpenRows>, to: Checkpoint, since: Instant) -> Self {
-        Self { rows, events: 0, bytes: 0, to, since }
+    fn new(rows: Box<dyn OpenRows>, is_whole: bool, to: Checkpoint, since: Instant) -> Self {
+        Self { rows, is_whole, events: 0, to, since }
     }
 
     fn is_full(&self, limit: &BatchLimit) -> bool {
-        self.events >= limit.events || self.bytes >= limit.bytes || self.rows.len() >= limit.rows
+        let (rows, bytes) = (self.rows.len(), self.rows.bytes());
+        self.events >= limit.events || bytes >= limit.bytes || rows >= limit.rows
     }
 
     /// How much more may be taken at once.
     fn room(&self, limit: &BatchLimit) -> BatchLimit {
         BatchLimit {
             events: limit.events.saturating_sub(self.events).min(Self::CHUNK),
-            bytes: limit.bytes.saturating_sub(self.bytes),
+            bytes: limit.bytes.saturating_sub(self.rows.bytes()),
             rows: limit.rows.saturating_sub(self.rows.len()),
         }
     }
@@ -66,9 +69,8 @@ impl Gathered {
 
     fn take(&mut self, group: &Group<'_>) -> Result<(), BoxError> {
         for (event, keys) in group.iter() {
-            self.bytes += event.payload.as_str().len();
             for key in keys {
-                self.bytes += self.rows.apply(key, event)?;
+                self.rows.apply(key, event)?;
             }
         }
         self.events += group.len();
@@ -77,7 +79,7 @@ impl Gathered {
 }
 
 /// Why events were not gathered.
-enum Trouble {
+pub(super) enum Trouble {
     /// One of them cannot be taken as it is: who folds them by themselves finds out what is to be
     /// done.
     NeedsCare,
@@ -99,7 +101,9 @@ impl From<SinkError> for Trouble {
 impl Worker {
     /// Where it stands, with what it has not committed yet.
     pub(in super::super) fn reached(&self) -> &Checkpoint {
-        self.gathered.as_ref().map_or(&self.checkpoint, |gathered| &gathered.to)
+        let gathered = self.gathered.as_ref().map(|gathered| &gathered.to);
+        let condensed = self.condensed.as_ref().map(Condensed::to);
+        gathered.or(condensed).unwrap_or(&self.checkpoint)
     }
 
     /// True if nothing is gathered.
@@ -125,22 +129,37 @@ impl Worker {
     pub(super) async fn gather(
         &mut self,
         fold: Arc<dyn Fold>,
-        events: &[RecordedEvent],
+        events: &[&RecordedEvent],
         to: &Checkpoint,
         is_last: bool,
     ) -> Result<(), StopCause> {
         let from = self.reached().position;
         match self.try_gather(&fold, events, to, is_last).await {
-            Ok(()) => return Ok(()),
-            Err(Trouble::Halt(halt)) => return Err(halt),
-            Err(Trouble::NeedsCare) => self.careful_until = to.position,
+            Ok(()) => Ok(()),
+            Err(trouble) => self.care(trouble, &Kind::Fold(fold), from, events, to).await,
         }
+    }
+
+    /// Takes events by themselves that could not be taken together with others; before them the worker
+    /// stood at `from`. What had been gathered there and is lost is wanted again first.
+    pub(super) async fn care(
+        &mut self,
+        trouble: Trouble,
+        kind: &Kind,
+        from: Position,
+        events: &[&RecordedEvent],
+        to: &Checkpoint,
+    ) -> Result<(), StopCause> {
+        if let Trouble::Halt(halt) = trouble {
+            return Err(halt);
+        }
+        self.careful_until = to.position;
         let here = self.checkpoint.position;
         if here < from {
             return Ok(());
         }
         let done = events.partition_point(|event| event.position <= here);
-        self.advance_carefully(&Kind::Fold(fold), &events[done..], to).await
+        self.advance_carefully(kind, &events[done..], to).await
     }
 
     /// What was gathered is lost if this fails, or if the future is dropped: then the worker stands
@@ -148,7 +167,7 @@ impl Worker {
     async fn try_gather(
         &mut self,
         fold: &Arc<dyn Fold>,
-        events: &[RecordedEvent],
+        events: &[&RecordedEvent],
         to: &Checkpoint,
         is_last: bool,
     ) -> Result<(), Trouble> {
@@ -162,13 +181,17 @@ impl Worker {
         let gathered = self.gathered.take();
         let mut gathered = gathered.unwrap_or_else(|| {
             let (rows, here) = (fold.clone().open_rows(), self.checkpoint.clone());
-            Gathered::new(rows, here, self.environment.runtime.now())
+            let is_whole = here == Checkpoint::START;
+            Gathered::new(rows, is_whole, here, self.environment.runtime.now())
         });
         while !rest.is_empty() {
             breathe().await;
             let room = gathered.room(&self.limit);
             let (later, keys) = rest.split_off(&room, |key| gathered.rows.has(key));
-            let stored = self.rows(&keys).await?;
+            let stored = match gathered.is_whole {
+                true => HashMap::new(),
+                false => self.rows(&keys).await?,
+            };
             gathered.add(keys, stored)?;
             gathered.take(&rest)?;
             gathered.to = match rest.last() {
@@ -191,13 +214,16 @@ impl Worker {
     }
 
     /// True if the event concerns what is parked or discarded.
-    fn is_special(&self, event: &RecordedEvent, keys: &[String]) -> bool {
+    pub(super) fn is_special(&self, event: &RecordedEvent, keys: &[String]) -> bool {
         keys.iter().any(|key| self.parked.contains(key) || self.is_discarded(event, key))
     }
 
-    async fn commit_all(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn commit_all(&mut self) -> Result<(), Trouble> {
         if let Some(gathered) = self.gathered.take() {
             self.commit_gathered(gathered).await?;
+        }
+        if let Some(condensed) = self.condensed.take() {
+            self.commit_condensed(condensed).await?;
         }
         Ok(())
     }
@@ -210,10 +236,12 @@ impl Worker {
             batch.content = Content::Rows(gathered.rows.changes());
             self.commit(batch).await?;
         }
-        let rows = &gathered.rows;
-        if rows.len() >= self.limit.rows || rows.bytes() >= self.limit.bytes {
-            gathered.rows.clear();
+        let Gathered { mut rows, mut is_whole, to, .. } = gathered;
+        // what is kept leaves room for what is to be written next
+        if rows.len() >= self.limit.rows || rows.bytes() >= self.limit.bytes / 2 {
+            rows.clear();
+            is_whole = false;
         }
-        Ok(Gathered::new(gathered.rows, gathered.to, self.environment.runtime.now()))
+        Ok(Gathered::new(rows, is_whole, to, self.environment.runtime.now()))
     }
 }

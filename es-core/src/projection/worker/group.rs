@@ -15,11 +15,11 @@ pub(super) struct Group<'a> {
 impl<'a> Group<'a> {
     /// The events up to the first of which the keys cannot be told, and why.
     pub(super) fn of(
-        events: &'a [RecordedEvent],
+        events: &[&'a RecordedEvent],
         keys: impl Fn(&RecordedEvent) -> Result<Vec<String>, Poison>,
     ) -> (Self, Option<Poison>) {
         let mut keyed = Vec::with_capacity(events.len());
-        for event in events {
+        for &event in events {
             match keys(event) {
                 Ok(keys) => keyed.push((event, keys)),
                 Err(poison) => return (Self { events: keyed }, Some(poison)),

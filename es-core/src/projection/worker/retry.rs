@@ -12,6 +12,9 @@ use super::group::Group;
 use super::{Parking, Worker, chain};
 
 impl Worker {
+    /// How much of what waits is read again at once.
+    const RETRIED: usize = 500;
+
     /// Takes what was parked lately and has nothing before it any more: that may have been discarded
     /// just before.
     pub(in super::super) async fn retry_joined(&mut self) -> Result<(), StopCause> {
@@ -35,7 +38,7 @@ impl Worker {
         self.flush().await?;
         loop {
             let mut list = ListParked::waiting(key);
-            list.limit = self.limit.events.max(1);
+            list.limit = self.limit.events.clamp(1, Self::RETRIED);
             let entries = self.sink.parked(self.definition.name(), self.lease.slot, &list).await?;
             self.answered();
             if entries.is_empty() {

@@ -12,7 +12,7 @@ use super::unusable;
 use crate::connection::{Bound, Doing};
 use crate::sql::{Statement, TableTemplates};
 
-const LOOKING: Doing<'static> = Doing("looking at the tables of a projection", None);
+pub(super) const LOOKING: Doing<'static> = Doing("looking at the tables of a projection", None);
 
 /// What is there of a table and its view.
 struct Found {

@@ -57,6 +57,15 @@ impl<'a> Names<'a> {
         judged.with(&[("statement", template.sql().as_str().trim_end()), ("cases", &*cases)])
     }
 
+    /// The values of each column in an array, whose parameters begin with this number.
+    pub(super) fn arrays(&self, first: usize) -> String {
+        let columns = (first..).zip(self.table.columns);
+        let array = |(number, column): (usize, &Column)| {
+            format!("${number}::{}[]", sql_type(column.sql_type))
+        };
+        columns.map(array).collect::<Vec<_>>().join(", ")
+    }
+
     /// How a row that is there becomes the new one.
     pub(super) fn replace_all(&self) -> String {
         let others = self.table.columns.iter().filter(|column| !column.is_key);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use es_core::event::Payload;
 use es_core::projection::{SqlType, SqlValue, TableSchema};
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
 use sqlx::{Error, Row};
 use uuid::Uuid;
@@ -33,6 +33,43 @@ pub(super) fn bind<'q>(statement: Bound<'q>, value: &SqlValue) -> Bound<'q> {
             SqlType::Json => statement.bind(None::<Json<()>>),
             _ => statement.bind(None::<String>),
         },
+    }
+}
+
+/// Gives a statement the values of a column of this type as its next parameter, an array.
+pub(super) fn bind_all<'q, 'v>(
+    statement: Bound<'q>,
+    of: SqlType,
+    values: impl Iterator<Item = &'v SqlValue>,
+) -> Bound<'q> {
+    macro_rules! array {
+        ($kind:ident, $value:ident => $bound:expr) => {{
+            let values = values.map(|value| match value {
+                SqlValue::$kind($value) => Some($bound),
+                _ => None,
+            });
+            statement.bind(values.bind_iter())
+        }};
+    }
+    match of {
+        SqlType::Bool => array!(Bool, value => *value),
+        SqlType::Int => array!(Int, value => *value),
+        SqlType::Float => array!(Float, value => *value),
+        SqlType::Bytes => array!(Bytes, value => value.as_slice()),
+        SqlType::Time => array!(Time, value => DateTime::<Utc>::from(*value)),
+        SqlType::Uuid => array!(Uuid, value => *value),
+        SqlType::Json => array!(Json, value => Json(value.as_raw())),
+        _ => array!(Text, value => value.as_str()),
+    }
+}
+
+/// About how many bytes a value has.
+pub(super) fn size(value: &SqlValue) -> usize {
+    match value {
+        SqlValue::Text(value) => value.len(),
+        SqlValue::Bytes(value) => value.len(),
+        SqlValue::Json(value) => value.as_str().len(),
+        _ => size_of::<u64>(),
     }
 }
 

@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 46] = [
+pub(super) const STEPS: [(&str, &str); 54] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -54,4 +54,12 @@ pub(super) const STEPS: [(&str, &str); 46] = [
     ("misordered events with typed repairs (from 27 on)", sql!("0044_misordered_events")),
     ("reserved key grants (from 27 on)", sql!("0045_reserved_key_grants")),
     ("posting state storage (from 27 on)", sql!("0046_posting_state_storage")),
+    ("posting state rows (from 27 on)", sql!("0047_posting_state_rows")),
+    ("posting state parts (from 27 on)", sql!("0048_posting_state_parts")),
+    ("advance posting states in parts (from 27 on)", sql!("0049_advance_posting_states")),
+    ("posting states to be added (from 27 on)", sql!("0050_posting_states")),
+    ("rebuild posting state in parts (from 27 on)", sql!("0051_rebuild_posting_state")),
+    ("write posting state projection (from 27 on)", sql!("0052_write_posting_state_projection")),
+    ("posting has reserved key (from 27 on)", sql!("0053_posting_has_reserved_key")),
+    ("unguarded events with all their triggers (from 27 on)", sql!("0054_unguarded_events")),
 ];

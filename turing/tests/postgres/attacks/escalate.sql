@@ -64,7 +64,17 @@ CREATE TRIGGER t BEFORE INSERT ON public.execution_events FOR EACH ROW EXECUTE F
 -- a trigger on the states, which the owner writes
 -- 42501: nobody, strangers, reader, writer, projector
 CREATE FUNCTION pg_temp.pwn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-CREATE TRIGGER t BEFORE INSERT ON public.posting_state_projection FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
+CREATE TRIGGER t BEFORE INSERT ON public.posting_state_rows FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
+
+-- the same on the view of them
+-- 42501: nobody, strangers, reader, writer, projector
+CREATE FUNCTION pg_temp.pwn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER t INSTEAD OF DELETE ON public.posting_state_projection FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
+
+-- the view's trigger on a view of one's own
+-- 42501: nobody, strangers, reader, writer, projector
+CREATE TEMP VIEW bait AS SELECT 1 AS posting_id;
+CREATE TRIGGER t INSTEAD OF INSERT ON bait FOR EACH ROW EXECUTE FUNCTION public.write_posting_state_projection();
 
 -- triggers off
 -- 42501: nobody, strangers, reader, writer, projector

@@ -94,6 +94,14 @@ SELECT nextval('public.execution_events_position_seq');
 -- 42501: nobody, strangers, reader, writer, projector
 UPDATE public.posting_state_projection SET is_terminal = TRUE;
 
+-- a part of a state
+-- 42501: nobody, strangers, reader, writer, projector
+UPDATE public.posting_state_rows SET is_terminal = TRUE;
+
+-- a part of a state that has moved out of its row
+-- 42501: nobody, strangers, reader, writer, projector
+DELETE FROM public.posting_state_values;
+
 -- a state rebuilt
 -- 42501: nobody, strangers, reader, writer
 -- allowed: projector: keeping and repairing what is derived is its work

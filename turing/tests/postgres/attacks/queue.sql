@@ -24,4 +24,4 @@ CREATE TABLE pg_temp.z PARTITION OF public.execution_events DEFAULT;
 -- the same at the states, which every append writes
 -- 42501: nobody, strangers
 -- 55P03: reader, writer, projector
-CREATE RULE z AS ON INSERT TO public.posting_state_projection DO INSTEAD NOTHING;
+CREATE RULE z AS ON INSERT TO public.posting_state_rows DO INSTEAD NOTHING;
