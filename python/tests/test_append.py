@@ -82,6 +82,12 @@ def test_a_refusal_leaves_the_open_transaction_as_it_was(
         store.append_event(DONE, aggregate_id=posting, event_data={"output": "\0"})
     with pytest.raises((ValueError, driver.DataError)):
         store.append_event(DONE, aggregate_id=posting, idempotency_key="\0")
+    with pytest.raises(ValueError):
+        store.append_event(DONE, aggregate_id=posting, idempotency_key="\ud800")
+    with pytest.raises(driver.DataError, match="event_data has a number beyond a double"):
+        store.append_event(DONE, aggregate_id=posting, event_data={"output": 10**400})
+    with pytest.raises(driver.DataError):
+        store.append_event(DONE, aggregate_id=2**40)
     with pytest.raises(TypeError, match="aggregate_id is missing"):
         store.append_event(DONE)
     assert (
@@ -100,6 +106,34 @@ def test_a_transaction_that_has_failed_stays_the_applications_to_end(
         store.append_event(DONE, aggregate_id=posting)
     connection.rollback()
     assert store.append_event(DONE, aggregate_id=posting).aggregate_version == 1
+
+
+def test_a_number_that_the_server_would_round_is_no_id_and_no_version(
+    store: EventStore, posting: int
+) -> None:
+    calls: list[Callable[[Any], object]] = [
+        lambda number: store.append_event(DONE, aggregate_id=number),
+        lambda number: store.append_events([{"event_type": DONE, "aggregate_id": number}]),
+        lambda number: store.append_event(DONE, aggregate_id=posting, aggregate_version=number),
+        lambda number: store.get_posting_state(number),
+        lambda number: store.get_posting_state(posting, at_version=number),
+        lambda number: store.get_aggregate_events("posting", number),
+        lambda number: list(store.iter_aggregate_events("posting", posting, after_version=number)),
+        lambda number: store.get_current_version(number),
+        lambda number: store.rebuild_projection(number),
+    ]
+    for call in calls:
+        for number in (posting + 0.4, Decimal(posting), str(posting)):
+            with pytest.raises(TypeError, match="which is no whole number"):
+                call(number)
+
+
+def test_a_document_without_an_end_is_refused(store: EventStore, posting: int) -> None:
+    endless: dict[str, Any] = {}
+    endless["output"] = endless
+    for data, about in ((endless, None), ({}, endless)):
+        with pytest.raises(ValueError, match="is nested too deeply, or within itself"):
+            store.append_event(DONE, aggregate_id=posting, event_data=data, metadata=about)
 
 
 def test_where_each_statement_is_a_transaction_each_append_is_one(

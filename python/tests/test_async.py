@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from typing import Any, Callable
 
 import psycopg
@@ -79,6 +80,68 @@ def test_tasks_share_a_store_of_its_own_and_its_follower_sees_what_they_write(
             )
             seen = [await following.__anext__() for _ in postings]
             assert seen == sorted(written, key=lambda event: event.position)
+
+    asyncio.run(main())
+
+
+async def waits(control: psycopg.Connection[Any], process: int) -> None:
+    """Until a session waits for another."""
+    asked = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+    deadline = time.monotonic() + 60
+    while control.execute(asked, [process]).fetchone() != ("Lock",):
+        assert time.monotonic() < deadline, "it waits for nobody"
+        await asyncio.sleep(0.01)
+
+
+def test_a_cancelled_append_leaves_the_open_transaction_as_it_was(
+    url: str, control: psycopg.Connection[Any], new_posting: Callable[[], int]
+) -> None:
+    contended, other = new_posting(), new_posting()
+
+    async def main() -> None:
+        async with (
+            await psycopg.AsyncConnection.connect(url) as holder,
+            await psycopg.AsyncConnection.connect(url) as connection,
+        ):
+            await AsyncEventStore(holder).append_event(DONE, aggregate_id=contended)
+            store = AsyncEventStore(connection)
+            # as the first of its transaction, and behind another
+            for status in (0, 2):
+                if status:
+                    await store.append_event(DONE, aggregate_id=other)
+                append = asyncio.ensure_future(store.append_event(DONE, aggregate_id=contended))
+                await waits(control, connection.info.backend_pid)
+                append.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await append
+                assert connection.info.transaction_status == status
+            await holder.rollback()
+            assert (await store.append_event(DONE, aggregate_id=contended)).aggregate_version == 1
+            await connection.commit()
+            assert await store.get_current_version(other) == 1
+
+    asyncio.run(main())
+
+
+def test_tasks_share_a_connection_and_each_is_told_what_became_of_its_own_append(
+    url: str, posting: int
+) -> None:
+    async def main() -> None:
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            store = AsyncEventStore(connection)
+            await store.append_event(DONE, aggregate_id=posting)
+            appends = [
+                AsyncEventStore(connection).append_event(
+                    DONE, aggregate_id=posting, aggregate_version=version
+                )
+                for version in [1, None] * 5
+            ]
+            told = await asyncio.gather(*appends, return_exceptions=True)
+            assert all(isinstance(conflict, VersionConflict) for conflict in told[::2])
+            await connection.commit()
+            assert told[1::2] == await store.get_aggregate_events(
+                "posting", posting, after_version=1
+            )
 
     asyncio.run(main())
 

@@ -117,6 +117,18 @@ def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(
         store.get_posting_state(posting, at=datetime(2026, 1, 1))
 
 
+def test_a_posting_whose_first_event_is_missing_has_no_state(
+    store: EventStore, connection: Any, posting: int
+) -> None:
+    connection.cursor().execute(
+        "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, "
+        "event_type, event_data) VALUES ('posting', %s, 2, %s, '{}')",
+        [posting, DONE],
+    )
+    assert store.get_posting_state(posting) is None
+    assert store.get_posting_state(posting, at_version=2) is None
+
+
 def test_versions_are_counted_for_each_aggregate(store: EventStore, posting: int) -> None:
     assert store.get_current_version(posting) == 0
     store.append_events([{"event_type": DONE, "aggregate_id": posting}] * 3)

@@ -13,7 +13,7 @@ from .documents import ParseFloat
 from .drivers import Address, Session
 from .errors import raise_typed
 from .frontier import Frontier
-from .operations import Operation, Operations, Pages
+from .operations import INTERRUPTIONS, Operation, Operations, Pages
 from .records import Event, Finding, NewEvent, PostingState, Row
 from .statements import ROLLBACK, Statement
 
@@ -176,20 +176,21 @@ class AsyncEventStore:
         return await self._run(await self._session(), operation)
 
     async def _run(self, session: Session, operation: Operation[T]) -> T:
-        try:
-            statement = operation.send(None)  # type: ignore[arg-type]
-            while True:
-                try:
-                    rows = await _rows(session, statement)
-                except session.error as error:
-                    statement = operation.throw(error)
-                else:
-                    statement = operation.send(rows)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        except session.error as error:
-            raise_typed(error)
+        async with session.lock:
+            try:
+                statement = operation.send(None)  # type: ignore[arg-type]
+                while True:
+                    try:
+                        rows = await _rows(session, statement)
+                    except INTERRUPTIONS as error:
+                        statement = operation.throw(error)
+                    else:
+                        statement = operation.send(rows)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            except session.error as error:
+                raise_typed(error)
 
 
 async def _rows(session: Session, statement: Statement) -> list[Row]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Optional
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 from .statements import Statement
 
@@ -14,6 +18,13 @@ _IDLE, _OPEN, _FAILED = 0, 2, 3
 
 # in an address, what programs in Rust know and libpq does not
 _PARAMETERS = ("schema", "pooled", "statement-cache-capacity")
+
+# what a session of the store's own has, whatever the database's settings are
+_ENCODING = {"client_encoding": "utf8"}
+_READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
+
+_locks: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_guard = threading.Lock()
 
 
 class Session:
@@ -29,7 +40,7 @@ class Session:
                 "give the driver's own, which is connection.connection in Django and "
                 "connection.connection.driver_connection in SQLAlchemy"
             )
-        if is_async != hasattr(connection, "__aenter__"):
+        if is_async != hasattr(connection, "__aenter__") or getattr(connection, "async_", False):
             raise TypeError(
                 "EventStore takes an ordinary connection, "
                 "AsyncEventStore one of psycopg.AsyncConnection"
@@ -39,6 +50,16 @@ class Session:
         self._is_new = "psycopg" in found
         self._driver = import_module(found.pop())
         self.error: type[Exception] = self._driver.Error
+
+    @cached_property
+    def lock(self) -> Any:
+        """Held for an operation, which may be several statements.
+
+        It is the connection's, whichever stores and threads use that.
+        """
+        with _guard:
+            made = asyncio.Lock() if self._is_async else threading.RLock()
+            return _locks.setdefault(self.connection, made)
 
     @property
     def _status(self) -> int:
@@ -61,9 +82,8 @@ class Session:
         return bool(self.connection.closed)
 
     @property
-    def is_in_transaction(self) -> bool:
-        """Whether the next statement is one of several that are committed together."""
-        return self.is_open or not self.connection.autocommit
+    def is_autocommit(self) -> bool:
+        return bool(self.connection.autocommit)
 
     @property
     def tells_each_result(self) -> bool:
@@ -72,6 +92,12 @@ class Session:
 
     def cursor(self, statement: Statement) -> Any:
         """A plain cursor, whatever the application's connection makes otherwise."""
+        encoding = self.connection.info.parameter_status("client_encoding")
+        if encoding not in ("UTF8", None):
+            raise self._driver.NotSupportedError(
+                f"the connection's client_encoding is {encoding}, which has not every character "
+                "that an event may have: connect with client_encoding='utf8'"
+            )
         if not self._is_new:
             return self.connection.cursor(cursor_factory=self._driver.extensions.cursor)
         if self.connection.pgconn.pipeline_status:
@@ -109,20 +135,26 @@ class Address:
         try:
             psycopg = import_module("psycopg")
         except ImportError:
-            return self._connect_by_psycopg2()
-        return psycopg.connect(self.dsn, autocommit=True, **self._options())
+            connection = _imported("psycopg2", "psycopg").connect(self.dsn, **_ENCODING)
+            connection.autocommit = True
+        else:
+            connection = psycopg.connect(self.dsn, **self._options())
+        if not self.is_pooled:
+            with connection.cursor() as cursor:
+                cursor.execute(_READ_COMMITTED)
+        return connection
 
     async def connect_async(self) -> Any:
         psycopg = _imported("psycopg", "asyncio")
-        return await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, **self._options())
+        connection = await psycopg.AsyncConnection.connect(self.dsn, **self._options())
+        if not self.is_pooled:
+            await connection.execute(_READ_COMMITTED)
+        return connection
 
     def _options(self) -> dict[str, Any]:
-        return {"prepare_threshold": None} if self.is_pooled else {}
-
-    def _connect_by_psycopg2(self) -> Any:
-        connection = _imported("psycopg2", "psycopg").connect(self.dsn)
-        connection.autocommit = True
-        return connection
+        options: dict[str, Any] = {"autocommit": True, **_ENCODING}
+        # a transaction of a proxy's has another session each time
+        return {**options, "prepare_threshold": None} if self.is_pooled else options
 
 
 def _imported(driver: str, extra: str) -> Any:

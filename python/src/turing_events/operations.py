@@ -5,8 +5,10 @@ So the store and the asynchronous one are the same but for who waits for the dat
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
+from operator import index
 from typing import Any, Optional, TypeVar
 
 from . import records
@@ -19,6 +21,9 @@ from .statements import ROLLBACK, Statement, Statements
 
 T = TypeVar("T")
 Operation = Generator[Statement, list[Row], T]
+
+# what ends a statement: an error, Ctrl-C, or that the task is cancelled
+INTERRUPTIONS = (Exception, KeyboardInterrupt, CancelledError)
 
 _SAVEPOINT = "turing_events"
 _BACK = Statement(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}; RELEASE SAVEPOINT {_SAVEPOINT}")
@@ -58,8 +63,8 @@ class Operations:
         given = [self._new_event(**event) for event in events]
         if not given:
             return []
-        columns = {name: [event[name] for event in given] for name in given[0]}
-        statement = self._statement("append_events", **columns)
+        rows = (_row(number, event) for number, event in enumerate(given))
+        statement = self._statement("append_events", events="[" + ", ".join(rows) + "]")
         return self._events((yield from _atomically(session, statement)))
 
     def _new_event(
@@ -75,19 +80,22 @@ class Operations:
         if aggregate_id is None:
             raise TypeError("aggregate_id is missing: of which aggregate is the event?")
         is_plain = self._parse_float is not None
+        data = {} if event_data is None else event_data
+        version = aggregate_version
         return {
             "event_type": event_type,
             "aggregate_type": aggregate_type,
-            "aggregate_id": aggregate_id,
-            "event_data": encode({} if event_data is None else event_data, "event_data", is_plain),
-            "metadata": None if metadata is None else encode(metadata, "metadata", is_plain),
-            "aggregate_version": aggregate_version,
+            "aggregate_id": _whole(aggregate_id, "aggregate_id"),
+            "event_data": _document(data, "event_data", is_plain),
+            "metadata": None if metadata is None else _document(metadata, "metadata", is_plain),
+            "aggregate_version": None if version is None else _whole(version, "aggregate_version"),
             "idempotency_key": idempotency_key,
         }
 
     def posting_state(
         self, posting_id: int, at_version: Optional[int], at: Optional[datetime]
     ) -> Operation[Optional[PostingState]]:
+        posting_id = _whole(posting_id, "posting_id")
         if at_version is not None and at is not None:
             raise ValueError("at_version and at are two moments: give one of them")
         if at is not None and at.tzinfo is None:
@@ -96,7 +104,9 @@ class Operations:
             )
         if at_version is not None:
             statement = self._statement(
-                "posting_state_at_version", posting_id=posting_id, at_version=at_version
+                "posting_state_at_version",
+                posting_id=posting_id,
+                at_version=_whole(at_version, "at_version"),
             )
         elif at is not None:
             statement = self._statement(
@@ -113,8 +123,8 @@ class Operations:
         rows = yield self._statement(
             "aggregate_events",
             aggregate_type=aggregate_type,
-            aggregate_id=aggregate_id,
-            after_version=after_version,
+            aggregate_id=_whole(aggregate_id, "aggregate_id"),
+            after_version=_whole(after_version, "after_version"),
         )
         return self._events(rows)
 
@@ -124,8 +134,8 @@ class Operations:
         rows = yield self._statement(
             "aggregate_page",
             aggregate_type=aggregate_type,
-            aggregate_id=aggregate_id,
-            after_version=after_version,
+            aggregate_id=_whole(aggregate_id, "aggregate_id"),
+            after_version=_whole(after_version, "after_version"),
             **pages.limits(),
         )
         pages.took(len(rows))
@@ -133,13 +143,15 @@ class Operations:
 
     def current_version(self, aggregate_id: int, aggregate_type: str) -> Operation[int]:
         rows = yield self._statement(
-            "current_version", aggregate_type=aggregate_type, aggregate_id=aggregate_id
+            "current_version",
+            aggregate_type=aggregate_type,
+            aggregate_id=_whole(aggregate_id, "aggregate_id"),
         )
         version: int = rows[0][0]
         return version
 
     def rebuild_projection(self, posting_id: int) -> Operation[None]:
-        yield self._statement("rebuild_projection", posting_id=posting_id)
+        yield self._statement("rebuild_projection", posting_id=_whole(posting_id, "posting_id"))
 
     def validate(self) -> Operation[list[Finding]]:
         return [Finding(*row) for row in (yield self._statement("validate"))]
@@ -163,6 +175,36 @@ class Operations:
         return [self.event(row) for row in rows]
 
 
+def _whole(number: Any, name: str) -> int:
+    """The server would round what has a fraction, and take another aggregate."""
+    try:
+        return int(index(number))
+    except TypeError:
+        raise TypeError(f"{name} is {number!r}, which is no whole number") from None
+
+
+def _document(value: Mapping[str, Any], name: str, is_plain: bool) -> str:
+    try:
+        return encode(value, name, is_plain)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply, or within itself") from None
+
+
+def _row(number: int, event: Mapping[str, Any]) -> str:
+    """An event of sql/append_events.sql."""
+    fields = {
+        "number": str(number),
+        "name": encode(event["event_type"], "event_type"),
+        "id": str(event["aggregate_id"]),
+        "data": event["event_data"],
+        "about": event["metadata"] or "null",
+        "kind": encode(event["aggregate_type"], "aggregate_type"),
+        "key": encode(event["idempotency_key"], "idempotency_key"),
+        "version": encode(event["aggregate_version"], "aggregate_version"),
+    }
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
+
+
 def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
     """In a savepoint of the open transaction, which goes on whatever happens.
 
@@ -170,17 +212,15 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
     """
     if session.is_failed or session.is_lost:
         return (yield statement)  # the driver tells of it
-    if not session.is_in_transaction:
+    if not session.is_open:
         try:
             return (yield statement)
-        except session.error as error:
-            raise_typed(error, is_lost=session.is_lost)
-    if session.is_idle:
-        try:
-            return (yield statement)
-        except session.error:
+        except INTERRUPTIONS as error:
+            # also where each statement is a transaction: within `with`, psycopg2 begins one
             if session.is_failed:
                 yield ROLLBACK
+            elif session.is_autocommit and isinstance(error, session.error):
+                raise_typed(error, is_lost=session.is_lost)
             raise
     begin, end = f"SAVEPOINT {_SAVEPOINT}", f"RELEASE SAVEPOINT {_SAVEPOINT}"
     script = f"{begin};\n{statement.sql}"
@@ -190,7 +230,7 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
         rows = yield Statement(script, statement.parameters)
         yield Statement(end)
         return rows
-    except session.error:
+    except INTERRUPTIONS:
         # what the driver itself refuses has not begun
         if session.is_failed:
             yield _BACK
@@ -200,7 +240,12 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
 def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
     """Leaves no transaction open that was not: whoever follows the log waits for long."""
     was_idle = session.is_idle
-    rows = yield statement
+    try:
+        rows = yield statement
+    except INTERRUPTIONS:
+        if was_idle and session.is_failed:
+            yield ROLLBACK
+        raise
     if was_idle and session.is_open:
         yield ROLLBACK
     return rows

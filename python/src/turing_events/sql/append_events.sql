@@ -1,17 +1,12 @@
 -- Stream by stream, so that two batches take their locks in the same order and cannot wait for one
 -- another; within a stream in the order of the arguments, and the answer is in that order altogether.
+-- As JSON, because in an array it depends on a setting of the server what NULL is.
 SELECT {event_columns}
 FROM (
     SELECT b.*
-    FROM unnest(
-        %(event_type)s::text[],
-        %(aggregate_id)s::int[],
-        %(event_data)s::text[],
-        %(metadata)s::text[],
-        %(aggregate_type)s::text[],
-        %(idempotency_key)s::text[],
-        %(aggregate_version)s::int[]
-    ) WITH ORDINALITY b (name, id, data, about, kind, key, version, number)
+    FROM json_to_recordset(%(events)s::json) b (
+        number int, name text, id int, data json, about json, kind text, key text, version int
+    )
     ORDER BY b.kind COLLATE "C", b.id, b.number
 ) b
 CROSS JOIN LATERAL {schema}.append_event(
