@@ -1,6 +1,6 @@
 """A process that appends, or follows, as a test tells it that holds the other ends of its pipes.
 
-python child.py psycopg|psycopg2|follow ADDRESS
+python child.py psycopg|psycopg2|follow|copy ADDRESS
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -58,6 +59,17 @@ def follow(url: str) -> None:
                 return
 
 
+def copy(url: str) -> None:
+    """Appends what it reads in the first workflow's events to two others, each in another way."""
+    for driver, parse_float, number in (("psycopg", None, 2), ("psycopg2", Decimal, 3)):
+        connection = import_module(driver).connect(url)
+        store = EventStore(connection, parse_float=parse_float)
+        for event in store.iter_aggregate_events("workflow", 1):
+            store.append_event(event.event_type, "workflow", number, event.event_data)
+        connection.commit()
+        connection.close()
+
+
 def end_with_input() -> None:
     sys.stdin.read()
     os._exit(1)
@@ -67,5 +79,7 @@ if __name__ == "__main__":
     what, address = sys.argv[1:]
     if what == "follow":
         follow(address)
+    elif what == "copy":
+        copy(address)
     else:
         append(what, address)

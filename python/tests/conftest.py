@@ -14,9 +14,13 @@ from hypothesis import HealthCheck, settings
 
 from turing_events import EventStore
 
+# `./test --full` tries so many times more
+MANY = 20 if os.environ.get("ES_CAMPAIGN") == "full" else 1
+
 # this machine may be busy, and nothing is kept from one run to the next
 settings.register_profile(
     "busy",
+    max_examples=100 * MANY,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -15,6 +15,7 @@ import psycopg2.extras
 import pytest
 from hypothesis import given, settings
 
+from conftest import MANY
 from documents import DOCUMENTS, same
 from turing_events import EventStore, KeyReused, NewEvent, OutcomeUnknown, VersionConflict
 
@@ -304,7 +305,7 @@ def test_the_address_may_have_the_parameters_of_turings_programs(url: str, posti
         assert store._session().connection.prepare_threshold is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=60 * MANY)
 @given(data=DOCUMENTS, about=DOCUMENTS)
 def test_what_is_written_is_what_sql_reads_and_what_is_read(
     store: EventStore, connection: Any, posting: int, data: dict[str, Any], about: dict[str, Any]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import MANY
 from documents import DOCUMENTS, same
 from turing_events import EventStore, UnreadableEvent
 from turing_events.documents import decode
@@ -37,7 +38,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=8 * MANY)
 @given(events=EVENTS)
 def test_the_program_reads_the_events_and_states_that_python_writes_and_reads(
     url: str,

@@ -1,4 +1,5 @@
-//! The Python package, by its own tests, and in a storm together with writers in Rust.
+//! The Python package: by its own tests, by documents that go to it and come back, and in a storm
+//! together with writers in Rust.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write as _};
@@ -10,14 +11,19 @@ use std::thread;
 use es_core::ExpectedVersion;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, EventStore, NewEvent,
-    Position, Timestamp,
+    Position, Timestamp, check_json,
 };
-use es_core::event::{EventFilter, EventId, Payload, RecordedEvent, StreamId};
+use es_core::event::{
+    EventFilter, EventId, EventStoreExt, Payload, ReadStream, RecordedEvent, StreamId,
+};
 use es_core::execution::{IdempotencyKey, StreamVersion};
+use es_postgres::PostgresStore;
 use es_postgres::sqlx::types::Uuid;
 use es_testing::checker::{AppendCall, AppendOutcome, Follower, Recorder, Span, WriteOrder};
+use es_testing::raw_rows;
 use es_testing::suite::{rounds, seed};
 use fastrand::Rng;
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -57,6 +63,74 @@ fn the_python_package_passes_its_tests() {
     Answer::from(tests.output().unwrap()).expect_code(0);
 }
 
+/// The Python that has what the package needs.
+fn interpreter(url: &str) -> String {
+    let prepared = Answer::from(script(url).arg("--venv").output().unwrap()).expect_code(0);
+    prepared.stdout.trim().to_owned()
+}
+
+/// `child.py`, whose first argument says what it does.
+fn child(python: &str, what: &str, url: &str) -> Command {
+    let mut command = Command::new(python);
+    command
+        .arg(package().join("tests/child.py"))
+        .args([what, url])
+        .env("PYTHONPATH", package().join("src"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUTF8", "1");
+    command
+}
+
+/// The data of an event: odd documents, but such as a store takes.
+fn document(chance: &mut Rng) -> Payload {
+    loop {
+        let text = format!(r#"{{"sent": {}}}"#, raw_rows::json(chance));
+        if check_json(&text, 65_536, 64).is_ok() {
+            return Payload::parse(text).unwrap();
+        }
+    }
+}
+
+async fn payloads(store: &PostgresStore, workflow: u8) -> Vec<Payload> {
+    let stream = StreamId::new("workflow", &workflow.to_string()).unwrap();
+    let events: Vec<_> = store.events(ReadStream::new(stream)).try_collect().await.unwrap();
+    events.into_iter().map(|event| event.payload).collect()
+}
+
+#[test]
+fn documents_go_from_rust_to_python_and_back_campaign() {
+    let (documents, seed) = (rounds(300, 20_000), seed());
+    let database = Database::new();
+    let url = address(&database);
+    let python = interpreter(&url);
+    let mut chance = Rng::with_seed(seed);
+    let sent: Vec<_> = (0..documents).map(|_| document(&mut chance)).collect();
+    let store = database.runtime.block_on(async {
+        let store = Projected::new(&database.test).await.store();
+        let stream = StreamId::new("workflow", "1").unwrap();
+        for (chunk, payloads) in (1..).zip(sent.chunks(100)) {
+            let events = (0..).zip(payloads).map(|(number, payload)| {
+                let id = EventId::from_uuid(Uuid::from_u64_pair(chunk, number));
+                NewEvent::new(id, "noted", payload.clone())
+            });
+            let request = AppendRequest::to(stream.clone(), ExpectedVersion::Any, events.collect());
+            store.append(request).await.unwrap();
+        }
+        store
+    });
+    Answer::from(child(&python, "copy", &url).output().unwrap()).expect_code(0);
+    database.runtime.block_on(async {
+        for workflow in 1..=3 {
+            let read = payloads(&store, workflow).await;
+            assert_eq!(read.len(), sent.len(), "ES_SEED={seed}, workflow {workflow}");
+            for (read, sent) in read.iter().zip(&sent) {
+                assert_eq!(read, sent, "ES_SEED={seed}, workflow {workflow}");
+            }
+        }
+    });
+    println!("{documents} documents to Python and back, ES_SEED={seed}");
+}
+
 /// A process in Python, which ends with its standard input.
 struct Python {
     child: Child,
@@ -65,18 +139,9 @@ struct Python {
 }
 
 impl Python {
-    /// Starts `child.py`, whose first argument says what it does.
     fn start(python: &str, what: &str, url: &str) -> Self {
-        let mut child = Command::new(python)
-            .arg(package().join("tests/child.py"))
-            .args([what, url])
-            .env("PYTHONPATH", package().join("src"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONUTF8", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            child(python, what, url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, input, answers }
@@ -221,8 +286,7 @@ fn writers_in_python_and_rust_leave_a_consistent_history_campaign() {
     let (appends, seed) = (rounds(40, 1_000), seed());
     let database = Database::new();
     let url = address(&database);
-    let environment = Answer::from(script(&url).arg("--venv").output().unwrap()).expect_code(0);
-    let python = environment.stdout.trim();
+    let python = interpreter(&url);
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         projected.clear(POSTINGS).await;
@@ -230,14 +294,14 @@ fn writers_in_python_and_rust_leave_a_consistent_history_campaign() {
         let recorder = Recorder::with_order(WriteOrder::Overlapping);
         let watched = recorder.over(store.clone()).event_store().clone();
 
-        let mut follower = Python::start(python, "follow", &url);
+        let mut follower = Python::start(&python, "follow", &url);
         let following = thread::spawn(move || follower.ids());
         let writing: Vec<_> = ["psycopg", "psycopg2", "psycopg", "psycopg2"]
             .into_iter()
             .zip(0..)
             .map(|(driver, number)| {
                 let writer = PythonWriter {
-                    python: Python::start(python, driver, &url),
+                    python: Python::start(&python, driver, &url),
                     recorder: recorder.clone(),
                     guesses: Guesses::new(seed, number),
                     number,
