@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import psycopg
@@ -14,14 +15,20 @@ DONE = "llm_call_completed"
 
 
 @pytest.fixture(scope="module")
-def roles(control: psycopg.Connection[Any], turing: Callable[..., str]) -> str:
+def roles(control: psycopg.Connection[Any], turing: Callable[..., str]) -> Iterator[str]:
     """The beginning of the names of this database's roles."""
     prefix = f"python_{control.info.dbname}"[:40].lower()
     try:
         turing("migrate", "--roles", "--role-prefix", prefix)
     except subprocess.CalledProcessError as error:
         pytest.fail(error.stderr)
-    return prefix
+    yield prefix
+    # roles are of the whole server
+    for role in ("owner", "projector", "writer", "reader"):
+        name = f"{prefix}_{role}"
+        control.execute(
+            f"REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name}; DROP ROLE {name}"
+        )
 
 
 def test_a_writer_does_all_but_rebuild_and_a_reader_reads_and_follows(

@@ -217,7 +217,7 @@ def _atomically(session: Session, statement: Statement) -> Operation[list[Row]]:
             return (yield statement)
         except INTERRUPTIONS as error:
             # also where each statement is a transaction: within `with`, psycopg2 begins one
-            if session.is_failed:
+            if session.is_failed or session.is_open:
                 yield ROLLBACK
             elif session.is_autocommit and isinstance(error, session.error):
                 raise_typed(error, is_lost=session.is_lost)
