@@ -35,6 +35,8 @@ mod old_store;
 mod planted;
 #[path = "postgres/projected.rs"]
 mod projected;
+#[path = "postgres/python.rs"]
+mod python;
 #[path = "postgres/raw_rows.rs"]
 mod raw_rows;
 #[path = "postgres/read_models.rs"]

@@ -63,6 +63,16 @@ impl Recorder {
         Layered(Watched { notes: self.0.clone(), store: store.into() }).into()
     }
 
+    /// A moment by the counter that all calls share, for a call that is not made through a store.
+    pub fn now(&self) -> u64 {
+        self.0.tick()
+    }
+
+    /// Adds an append that was not made through a store, such as one of a program in another language.
+    pub fn add_append(&self, call: AppendCall) {
+        self.0.history().appends.push(call);
+    }
+
     /// Adds what a follower saw.
     pub fn add_follower(&self, follower: Follower) {
         self.0.history().followers.push(follower);

@@ -1,0 +1,10 @@
+position,
+event_id::text,
+aggregate_type,
+aggregate_id,
+aggregate_version,
+event_type,
+event_data::text AS event_data,
+CASE WHEN jsonb_typeof(metadata) = 'object' THEN metadata::text END AS metadata,
+(extract(epoch FROM created_at) * 1000000)::bigint AS created_at,
+idempotency_key

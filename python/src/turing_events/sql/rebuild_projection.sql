@@ -1,0 +1,1 @@
+SELECT {schema}.rebuild_posting_state(%(posting_id)s::int)

@@ -1,0 +1,10 @@
+posting_id,
+current_conversation_id,
+coalesce(execution_sequence, '{{}}') AS execution_sequence,
+coalesce(outputs, '{{}}')::text AS outputs,
+coalesce(is_terminal, FALSE) AS is_terminal,
+(extract(epoch FROM last_updated) * 1000000)::bigint AS last_updated,
+aggregate_version,
+terminal::text AS terminal,
+coalesce(ended_runs, '{{}}')::text AS ended_runs,
+run::text AS run
