@@ -122,6 +122,17 @@ impl Reader {
         Self { connections, snapshots, statements, streams, tails, table, ids, log, place, sizes }
     }
 
+    /// Refuses further use and closes the connections, when the loads that wait have theirs.
+    pub(crate) async fn close(&self) {
+        self.streams.close().await;
+        self.tails.close().await;
+        if let Some(table) = &self.table {
+            table.tails.close().await;
+        }
+        self.connections.close().await;
+        self.snapshots.close().await;
+    }
+
     /// Where the store is, for messages.
     pub(crate) fn place(&self) -> &str {
         &self.place

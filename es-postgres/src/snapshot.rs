@@ -26,7 +26,7 @@ use crate::sql::{Statement, TableStatements};
 pub(crate) struct Table {
     aggregate_type: String,
     statements: TableStatements,
-    tails: Arc<Loads<WithTail>>,
+    pub(crate) tails: Arc<Loads<WithTail>>,
 }
 
 impl Table {

@@ -171,8 +171,7 @@ impl PostgresStore {
         let close = async {
             shared.writer.close().await;
             shared.log.settle().await;
-            shared.reader.connections.close().await;
-            shared.reader.snapshots.close().await;
+            shared.reader.close().await;
             shared.projections.close().await;
         };
         let mut close = std::pin::pin!(close);

@@ -45,7 +45,30 @@ pub(crate) struct Connections {
     runtime: Handle,
     count: usize,
     free: Arc<Semaphore>,
-    slots: Arc<Mutex<Vec<Slot>>>,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Places for connections.
+#[derive(Debug)]
+struct Places {
+    idle: Vec<Slot>,
+    /// How many are on loan with a connection that was there before.
+    lent: usize,
+}
+
+impl Places {
+    /// True if there are more connections than so many on loan.
+    fn has_more_than(&self, lent: usize) -> bool {
+        self.lent > lent || self.idle.iter().any(Slot::is_used)
+    }
+
+    /// One with a connection before one without.
+    fn take(&mut self) -> Option<Slot> {
+        match self.idle.iter().rposition(Slot::is_used) {
+            Some(at) => Some(self.idle.remove(at)),
+            None => self.idle.pop(),
+        }
+    }
 }
 
 /// A task that ends when this is dropped.
@@ -61,12 +84,23 @@ impl<T> Drop for Task<T> {
 struct Loan {
     connections: Connections,
     slot: Slot,
+    was_used: bool,
+}
+
+impl Loan {
+    /// What was lent is not there any longer.
+    fn forget(&mut self) {
+        let was_used = std::mem::take(&mut self.was_used);
+        self.connections.places().lent -= usize::from(was_used);
+    }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
         let slot = std::mem::replace(&mut self.slot, Slot::empty());
-        self.connections.slots().push(slot);
+        let mut places = self.connections.places();
+        places.lent -= usize::from(self.was_used);
+        places.idle.push(slot);
     }
 }
 
@@ -84,9 +118,26 @@ impl Borrowed {
 
     /// Makes sure that there is a connection, before it is decided what is sent.
     pub(crate) async fn reach(&mut self) -> Result<(), StoreError> {
-        let connection = self.take().await?;
-        self.keep(connection);
-        Ok(())
+        match self.take().await {
+            Ok(connection) => {
+                self.keep(connection);
+                Ok(())
+            }
+            Err(error) => {
+                self.loan.forget();
+                Err(error)
+            }
+        }
+    }
+
+    /// True if there is a connection already.
+    pub(crate) fn is_used(&self) -> bool {
+        self.loan.slot.is_used()
+    }
+
+    /// True if another connection is there, at work or not.
+    pub(crate) fn has_others(&self) -> bool {
+        self.loan.connections.places().has_more_than(usize::from(self.loan.was_used))
     }
 
     /// Puts it back, once it is certain that nothing is under way on it.
@@ -97,18 +148,18 @@ impl Borrowed {
 
 impl Connections {
     pub(crate) fn new(connector: Arc<Connector>, runtime: &Handle, count: usize) -> Self {
-        let slots = (0..count).map(|_| Slot::empty()).collect();
+        let idle = (0..count).map(|_| Slot::empty()).collect();
         Self {
             connector,
             runtime: runtime.clone(),
             count,
             free: Arc::new(Semaphore::new(count)),
-            slots: Arc::new(Mutex::new(slots)),
+            places: Arc::new(Mutex::new(Places { idle, lent: 0 })),
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what needs a connection in a task of the store's own; it ends when the caller goes.
@@ -254,9 +305,27 @@ impl Connections {
         Some(self.borrowed(permit))
     }
 
+    /// The same as soon as one is free, however long that takes.
+    pub(crate) async fn next_loan(&self) -> Result<Borrowed, StoreError> {
+        match Arc::clone(&self.free).acquire_owned().await {
+            Ok(permit) => Ok(self.borrowed(permit)),
+            Err(_) => Err(closed(&self.connector.place)),
+        }
+    }
+
     fn borrowed(&self, permit: OwnedSemaphorePermit) -> Borrowed {
-        let slot = self.slots().pop().expect("there is a slot for each permit");
-        Borrowed { loan: Loan { connections: self.clone(), slot }, _permit: permit }
+        let mut places = self.places();
+        let slot = places.take().expect("there is a slot for each permit");
+        let was_used = slot.is_used();
+        places.lent += usize::from(was_used);
+        drop(places);
+        let loan = Loan { connections: self.clone(), slot, was_used };
+        Borrowed { loan, _permit: permit }
+    }
+
+    /// True if there is a connection, at work or not.
+    pub(crate) fn has_any(&self) -> bool {
+        self.places().has_more_than(0)
     }
 
     /// Begins a task of the store's own. It is dropped at once if the runtime has ended.
@@ -284,15 +353,18 @@ impl Connections {
         match timeout(connector.connect_timeout, free).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(closed(&connector.place)),
-            Err(_) => {
-                let text = format!(
-                    "{what} in {}: no connection became free within {:?}; allow the store more \
-                     readers, or read less at the same time",
-                    connector.place, connector.connect_timeout
-                );
-                Err(StoreError::new(StoreErrorKind::Busy, text))
-            }
+            Err(_) => Err(self.none_in_time(what)),
         }
+    }
+
+    /// The refusal of what has waited for a connection for as long as it may.
+    pub(crate) fn none_in_time(&self, what: impl Display) -> StoreError {
+        let text = format!(
+            "{what} in {}: no connection became free within {:?}; allow the store more readers, or \
+             read less at the same time",
+            self.connector.place, self.connector.connect_timeout
+        );
+        StoreError::new(StoreErrorKind::Busy, text)
     }
 
     /// Refuses further use and closes what is open, once it is free.
@@ -302,7 +374,7 @@ impl Connections {
             return;
         }
         self.free.close();
-        let slots = std::mem::take(&mut *self.slots());
+        let slots = std::mem::take(&mut self.places().idle);
         for slot in slots {
             slot.close().await;
         }

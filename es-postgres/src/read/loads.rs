@@ -12,22 +12,27 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use es_core::backend::{StoreError, StoreErrorKind, StreamId};
 use sqlx::postgres::{PgBindIterExt, PgRow};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::{OfStream, bind_stream, one_more};
 use crate::config::IdType;
 use crate::connection::{Borrowed, Bound, Connections, Doing, Rows};
+use crate::error::{closed, is_none_free};
 use crate::sql::Statement;
-use crate::writer::after_those_who_are_ready;
 
+mod call;
 #[cfg(test)]
 mod tests;
 mod together;
 
+use call::Call;
 use together::Together;
 
 /// A statement takes no more streams.
@@ -76,6 +81,8 @@ pub(crate) struct Loads<P> {
     ids: IdType,
     place: Arc<str>,
     state: Mutex<State<P>>,
+    /// Tells whenever a [task](Call) has ended.
+    ended: Notify,
 }
 
 struct State<P> {
@@ -84,6 +91,8 @@ struct State<P> {
     is_called: bool,
     /// More loads came lately than there are connections.
     is_crowded: bool,
+    /// No more loads are taken.
+    is_closed: bool,
     /// How many bytes a load had lately.
     usual: usize,
     /// Held by each load that waits or is under way.
@@ -96,6 +105,7 @@ struct Load<P> {
     alone: Bound<'static>,
     page: P,
     reply: oneshot::Sender<Answer<P>>,
+    since: Instant,
     _counted: Arc<()>,
 }
 
@@ -112,6 +122,7 @@ impl<P> State<P> {
             waiting: VecDeque::new(),
             is_called: false,
             is_crowded: false,
+            is_closed: false,
             usual: FIRST,
             each: Arc::new(()),
         }
@@ -139,6 +150,15 @@ impl<P> State<P> {
         batch
     }
 
+    /// Takes those who have waited for so long.
+    fn take_overdue(&mut self, patience: Duration, now: Instant) -> Vec<Load<P>> {
+        let is_overdue = |load: &&Load<P>| now.saturating_duration_since(load.since) >= patience;
+        let count = self.waiting.iter().take_while(is_overdue).count();
+        let overdue = self.waiting.drain(..count).collect();
+        self.is_called = !self.waiting.is_empty();
+        overdue
+    }
+
     fn learn(&mut self, bytes: usize, streams: usize) {
         self.usual = (self.usual + bytes / streams.max(1)) / 2;
     }
@@ -158,6 +178,7 @@ impl<P: Page> Loads<P> {
             ids,
             place: connections.connector().place.as_str().into(),
             state: Mutex::new(State::new()),
+            ended: Notify::new(),
         })
     }
 
@@ -174,17 +195,22 @@ impl<P: Page> Loads<P> {
         page: impl Fn() -> P,
     ) -> Result<P, StoreError> {
         let doing = Doing("reading", Some(stream));
-        let free = self.free();
-        if free.is_none() {
-            let answer = self.queue(range, alone(), page()).await.unwrap_or_else(|error| {
-                let text = format!("{doing} in {}: the store's own task ended", self.place);
-                Err(StoreError::new(StoreErrorKind::Other, text).caused_by(error))
-            });
-            if let Some(page) = answer? {
-                return self.with_rest(stream, range, page).await;
+        if let Some(free) = self.free() {
+            let read = self.connections.each_row_on(Some(free), doing, &mut alone, page()).await;
+            match read {
+                // those that the server gave read for all
+                Err(error) if is_none_free(&error) && self.connections.has_any() => {}
+                read => return read,
             }
         }
-        self.connections.each_row_on(free, doing, alone, page()).await
+        let answer = self.queue(range, alone(), page()).await.unwrap_or_else(|error| {
+            let text = format!("{doing} in {}: the store's own task ended", self.place);
+            Err(StoreError::new(StoreErrorKind::Other, text).caused_by(error))
+        });
+        match answer? {
+            Some(page) => self.with_rest(stream, range, page).await,
+            None => self.connections.each_row(doing, alone, page()).await,
+        }
     }
 
     /// A connection for one load alone, unless others come with it.
@@ -204,8 +230,12 @@ impl<P: Page> Loads<P> {
     ) -> oneshot::Receiver<Answer<P>> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.state();
-        let _counted = Arc::clone(&state.each);
-        state.waiting.push_back(Load { range, alone, page, reply, _counted });
+        if state.is_closed {
+            let _ = reply.send(Err(closed(&self.place)));
+            return answer;
+        }
+        let (since, _counted) = (Instant::now(), Arc::clone(&state.each));
+        state.waiting.push_back(Load { range, alone, page, reply, since, _counted });
         let is_called = std::mem::replace(&mut state.is_called, true);
         drop(state);
         if !is_called {
@@ -217,8 +247,20 @@ impl<P: Page> Loads<P> {
     /// Calls a task for what waits. Nobody may hold the state meanwhile: what waits is dropped at once if the
     /// runtime has ended.
     fn call(self: &Arc<Self>) {
-        let call = Call { loads: Arc::clone(self), is_over: false };
-        self.connections.spawn(call.serve());
+        self.connections.spawn(Call::new(self).serve());
+    }
+
+    /// Refuses further loads, and waits until all others have a connection.
+    pub(crate) async fn close(&self) {
+        self.state().is_closed = true;
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            ended.as_mut().enable();
+            if !self.state().is_called {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// The page with what there was no room for beside others.
@@ -240,13 +282,6 @@ impl<P: Page> Loads<P> {
         let doing = Doing("reading", Some(stream));
         let read = self.connections.each_row(doing, statement, Rest(page)).await?;
         Ok(read.0)
-    }
-
-    /// A connection that is there.
-    async fn reached(&self) -> Result<Borrowed, StoreError> {
-        let mut borrowed = self.connections.loan("reading").await?;
-        borrowed.reach().await?;
-        Ok(borrowed)
     }
 
     async fn read_alone(&self, on: Borrowed, load: Load<P>) {
@@ -287,67 +322,6 @@ impl<P: Page> Loads<P> {
             .bind(loads.iter().map(|load| load.range.from).bind_iter())
             .bind(loads.iter().map(|load| load.range.to).bind_iter())
             .bind(loads.iter().map(|load| one_more(load.range.most.min(EVENTS))).bind_iter())
-    }
-}
-
-/// A task that is to read what waits. There is one as long as nobody has begun with it; if it ends without,
-/// by a panic or with the runtime, what waits is dropped, and so told.
-struct Call<P: Page> {
-    loads: Arc<Loads<P>>,
-    is_over: bool,
-}
-
-impl<P: Page> Call<P> {
-    async fn serve(mut self) {
-        let reached = self.loads.reached().await;
-        let borrowed = match reached {
-            Ok(borrowed) => borrowed,
-            Err(error) => {
-                // at once: each further try could take as long as this one
-                for load in self.take_all() {
-                    load.tell(Err(error.clone()));
-                }
-                return;
-            }
-        };
-        after_those_who_are_ready().await;
-        let mut batch = self.take();
-        match batch.len() {
-            0 => {}
-            1 => {
-                let load = batch.pop().expect("there is one");
-                self.loads.read_alone(borrowed, load).await;
-            }
-            _ => self.loads.read_together(borrowed, batch).await,
-        }
-    }
-
-    /// Takes what a connection reads next, and leaves the rest to another.
-    fn take(&mut self) -> Vec<Load<P>> {
-        let mut state = self.loads.state();
-        let batch = state.take(self.loads.connections.count());
-        let is_more = state.is_called;
-        self.is_over = true;
-        drop(state);
-        if is_more {
-            self.loads.call();
-        }
-        batch
-    }
-
-    fn take_all(&mut self) -> VecDeque<Load<P>> {
-        let mut state = self.loads.state();
-        self.is_over = true;
-        state.is_called = false;
-        std::mem::take(&mut state.waiting)
-    }
-}
-
-impl<P: Page> Drop for Call<P> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            drop(self.take_all());
-        }
     }
 }
 

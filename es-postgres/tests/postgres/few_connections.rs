@@ -5,6 +5,7 @@ use std::time::Duration;
 use es_core::backend::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 
 use crate::support::sessions::{execute, insert, pid, session};
@@ -79,6 +80,29 @@ async fn one_connection_serves_all_appends_also_beside_locked_streams() {
     store.append(to("account/first")).await.unwrap();
     all_are_written(at_once(&store, (0..CALLERS).map(|it| format!("account/{it}")))).await;
     beside_locks(&database, &store).await;
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_serves_all_loads() {
+    let (database, config) = limited().await;
+    run(
+        &database,
+        "INSERT INTO execution_events
+             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+         VALUES ('account', 'first', 1, 'noted', '{}')",
+    )
+    .await;
+    let store = PostgresStore::open(config.readers(3)).await.unwrap();
+    nobody(&database).await;
+    let read = ReadStream::new("account/first".parse().unwrap());
+    store.read_stream(&read).await.unwrap();
+    for _ in 0..5 {
+        let loads = (0..CALLERS).map(|_| store.read_stream(&read));
+        for page in soon("the loads", join_all(loads)).await {
+            assert_eq!(page.unwrap().events.len(), 1);
+        }
+    }
     store.close().await;
 }
 

@@ -14,6 +14,7 @@ fn crowd(state: &mut State<()>, count: usize) -> Answers {
             alone: sqlx::query("SELECT 1"),
             page: (),
             reply,
+            since: Instant::now(),
             _counted: Arc::clone(&state.each),
         });
         answers.push(answer);
@@ -61,6 +62,28 @@ fn who_has_gone_takes_no_place() {
     answers.retain(|_| fastrand::bool());
     let batches = taken(&mut state, 1);
     assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), answers.len());
+}
+
+#[test]
+fn who_came_later_is_overdue_later() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let mut state = State::new();
+    let _answers = crowd(&mut state, 4);
+    let began = Instant::now();
+    for (number, load) in state.waiting.iter_mut().enumerate() {
+        load.since = began + PATIENCE * u32::try_from(number).unwrap() / 4;
+    }
+    state.is_called = true;
+    let overdue = |state: &mut State<()>, at: Duration| {
+        let overdue = state.take_overdue(PATIENCE, began + at);
+        overdue.iter().map(|load| load.range.from).collect::<Vec<_>>()
+    };
+    assert!(overdue(&mut state, PATIENCE / 2).is_empty());
+    assert_eq!(overdue(&mut state, PATIENCE), [0]);
+    assert!(overdue(&mut state, PATIENCE).is_empty());
+    assert!(state.is_called);
+    assert_eq!(overdue(&mut state, PATIENCE * 2), [1, 2, 3]);
+    assert!(!state.is_called);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use es_core::ExpectedVersion;
-use es_core::backend::{AppendRequest, EventStore, StoreErrorKind};
+use es_core::backend::{AppendRequest, EventStore, ReadStream, StoreErrorKind};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use futures_util::future::{join, join_all};
+use tokio::task::JoinSet;
 
 use super::{at_once, fill, of_each, stream};
 use crate::round_trips::counted;
 use crate::support::sessions::{execute, pid, session};
-use crate::support::waiting::{is_pending, soon};
+use crate::support::waiting::{is_pending, soon, until};
 use crate::support::{database, empty_store, events, proxied, run, told};
 
 #[tokio::test]
@@ -105,6 +107,50 @@ async fn a_table_that_is_held_holds_up_all_together_and_not_one_after_the_other(
     assert!(at_once(&store, &of_each(CALLERS)).await.iter().all(Result::is_ok));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_later_waits_as_long_for_a_connection() {
+    const CALLERS: u32 = 10;
+    let patience = Duration::from_secs(1);
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options()).connect_timeout(patience).readers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    let mut others = session(&database).await;
+    execute(&mut others, "BEGIN; LOCK TABLE execution_events").await;
+    let read = ReadStream::new(stream(0));
+    // it has the connection
+    let mut first = store.read_stream(&read);
+    assert!(is_pending(first.as_mut()).await);
+    let began = Instant::now();
+    let mut waiting = JoinSet::new();
+    let mut refused = Vec::new();
+    until("one is refused", async || {
+        let count = u32::try_from(waiting.len()).unwrap();
+        if count < CALLERS && began.elapsed() >= patience * count / CALLERS {
+            let (store, read) = (store.clone(), read.clone());
+            waiting.spawn(async move {
+                let came = Instant::now();
+                (store.read_stream(&read).await, came.elapsed())
+            });
+        }
+        refused.extend(waiting.try_join_next());
+        !refused.is_empty()
+    })
+    .await;
+    while let Some(answer) = soon("a refusal", waiting.join_next()).await {
+        refused.push(answer);
+    }
+    assert!(refused.len() > 1);
+    for answer in refused {
+        let (answer, waited) = answer.unwrap();
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Busy);
+        assert!(error.to_string().starts_with("reading account/0 in"), "{error}");
+        assert!(waited >= patience, "{waited:?}: {error}");
+    }
+    execute(&mut others, "ROLLBACK").await;
+    soon("the first", first).await.unwrap();
+}
+
 /// Together they have more than a statement sends.
 #[tokio::test]
 async fn large_streams_are_read_whole_and_small_ones_beside_them() {
@@ -149,6 +195,33 @@ async fn closing_answers_all_who_wait() {
         soon("an answer", load).await.unwrap_err();
     }
     proxy.cut_all();
+    let error = store.read_stream(&reads[0]).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Closed, "{error}");
+}
+
+#[tokio::test]
+async fn what_waits_is_read_before_it_is_closed() {
+    const CALLERS: usize = 1_000;
+    let (_database, proxy, store) = counted().await;
+    fill(&store, [1]).await;
+    let reads = vec![ReadStream::new(stream(0)); CALLERS];
+    at_once(&store, &reads).await;
+    proxy.black_hole();
+    let mut loads: Vec<_> = reads.iter().map(|read| store.read_stream(read)).collect();
+    for load in &mut loads {
+        assert!(is_pending(load.as_mut()).await);
+    }
+    // the first of them get the connection
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let mut close = Box::pin(store.close());
+    assert!(is_pending(close.as_mut()).await);
+    proxy.heal();
+    let (pages, ()) = soon("it is closed", join(join_all(loads), close)).await;
+    for page in pages {
+        assert_eq!(page.unwrap().events.len(), 1);
+    }
     let error = store.read_stream(&reads[0]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Closed, "{error}");
 }
