@@ -13,7 +13,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// The parts that are measured; all if none is named.
     only: Vec<String>,
-    /// Which figures are measured: those whose names have one of these in them; all if there is none.
+    /// Which figures are measured: those whose names have one of these in them, or are what follows
+    /// `=`; all if there is none.
     named: Vec<String>,
     /// Events of the log that is read.
     pub(crate) log: u64,
@@ -82,7 +83,11 @@ impl Plan {
 
     /// Whether a figure is wanted.
     pub(crate) fn takes(&self, figure: &str) -> bool {
-        self.named.is_empty() || self.named.iter().any(|name| figure.contains(name))
+        let is_it = |name: &String| match name.strip_prefix('=') {
+            Some(whole) => figure == whole,
+            None => figure.contains(name),
+        };
+        self.named.is_empty() || self.named.iter().any(is_it)
     }
 
     /// Whether all parts and figures are.
