@@ -1,6 +1,6 @@
 -- The one fold of postings' events in SQL; turing_domain::Posting is the other, and its test. As before,
--- but of what has moved out of a row only what an event is about is looked up, what follows is made from
--- one copy of the run, and search_path is a setting of its callers as the others are.
+-- but of what has moved out of a row only what an event is about is looked up, and search_path is a setting
+-- of its callers as the others are.
 --
 -- Arguments, as arrays of one length:
 --   posting_ids  the postings
@@ -68,31 +68,36 @@ BEGIN
         number := item;
         posting_id := posting_ids[item];
         IF NOT anew OR item = 1 OR posting_id <> posting_ids[item - 1] THEN
-            -- one row in any case, and one statement: it costs less than a dozen assignments
-            SELECT
-                p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
-                coalesce(p.aggregate_version, 0), p.terminal, nothing, coalesce(p.moved_bytes > 0, FALSE), p.run,
-                "{schema}".posting_note_uuid(p.run -> 'run_id'),
-                coalesce(p.run -> 'open', nothing), p.run -> 'finished',
-                "{schema}".posting_field_count(p.run -> 'conversation_runs'),
-                p.run -> 'runs_by_conversation', p.run -> 'iterations', p.run -> 'ended_paths',
-                NULL::int[], NULL::jsonb, '{}'::int[], '{}'::int[], '{}'::int[], FALSE, FALSE
-            INTO
-                current_conversation_id, is_terminal, last_updated,
-                aggregate_version, terminal, ended_runs, has_parts, run,
-                run_id, open, finished, conversation_runs, runs, iterations, ended_paths,
-                execution_sequence, outputs, output_of, output_at, completed, is_moved, leaves_parts
-            FROM (SELECT) one
-            LEFT JOIN LATERAL (
+            -- one statement costs less than a dozen assignments
+            IF NOT anew THEN
                 SELECT
-                    r.current_conversation_id, r.is_terminal, r.last_updated, r.aggregate_version, r.terminal,
-                    -- a copy, by an empty path: what is stored may be compressed
-                    r.moved_bytes, r.run #> '{}' AS run
-                FROM "{schema}".posting_state_rows r
-                WHERE NOT anew
-                    AND r.posting_id = posting_states.posting_id
-                OFFSET 0
-            ) p ON TRUE;
+                    p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
+                    coalesce(p.aggregate_version, 0), p.terminal, nothing, p.moved_bytes > 0, p.run,
+                    "{schema}".posting_note_uuid(p.run -> 'run_id'),
+                    coalesce(p.run -> 'open', nothing), p.run -> 'finished',
+                    "{schema}".posting_field_count(p.run -> 'conversation_runs'),
+                    p.run -> 'runs_by_conversation', p.run -> 'iterations', p.run -> 'ended_paths',
+                    NULL::int[], NULL::jsonb, '{}'::int[], '{}'::int[], '{}'::int[], FALSE, FALSE
+                INTO
+                    current_conversation_id, is_terminal, last_updated,
+                    aggregate_version, terminal, ended_runs, has_parts, run,
+                    run_id, open, finished, conversation_runs, runs, iterations, ended_paths,
+                    execution_sequence, outputs, output_of, output_at, completed, is_moved, leaves_parts
+                FROM "{schema}".posting_state_rows p
+                WHERE p.posting_id = posting_states.posting_id;
+            END IF;
+            IF anew OR NOT FOUND THEN
+                SELECT
+                    NULL::int, FALSE, NULL::timestamptz,
+                    0, NULL::jsonb, nothing, FALSE, NULL::jsonb,
+                    NULL::uuid, nothing, NULL::jsonb, NULL::bigint, NULL::jsonb, NULL::jsonb, NULL::jsonb,
+                    NULL::int[], NULL::jsonb, '{}'::int[], '{}'::int[], '{}'::int[], FALSE, FALSE
+                INTO
+                    current_conversation_id, is_terminal, last_updated,
+                    aggregate_version, terminal, ended_runs, has_parts, run,
+                    run_id, open, finished, conversation_runs, runs, iterations, ended_paths,
+                    execution_sequence, outputs, output_of, output_at, completed, is_moved, leaves_parts;
+            END IF;
         END IF;
 
         FOR event IN
@@ -136,7 +141,11 @@ BEGIN
                 CONTINUE;
             END IF;
 
-            event_run := "{schema}".posting_note_uuid(event.metadata -> 'run_id');
+            IF event.metadata -> 'run_id' = run -> 'run_id' THEN
+                event_run := run_id;
+            ELSE
+                event_run := "{schema}".posting_note_uuid(event.metadata -> 'run_id');
+            END IF;
             IF kind = 'terminal' THEN
                 seen := "{schema}".posting_note_int(event.event_data -> 'final_conversation_id');
                 is_terminal := TRUE;

@@ -158,3 +158,133 @@ BEGIN
     END LOOP;
 END;
 $$;
+
+-- As before, but rows that are there are locked as they are looked at.
+CREATE OR REPLACE FUNCTION "{schema}".project_posting_events() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+DECLARE
+    touched INT[];
+    are_new BOOLEAN;
+    are_there BOOLEAN;
+    stranger INT;
+    harmless INT[];
+    suspicious INT[];
+    ahead INT[];
+    one INT;
+BEGIN
+    IF TG_RELID <> '"{schema}"."{events}"'::regclass THEN
+        RAISE EXCEPTION 'project_posting_events() is the trigger of the table of events, and of no other'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+
+    SELECT bool_or(a.aggregate_version = 1) INTO are_new
+    FROM added a
+    WHERE a.aggregate_type = 'posting';
+    IF are_new IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- rows are locked in the order of their ids, and made where there are none: for new postings, and where
+    -- somebody has deleted them
+    FOR attempt IN 1 .. 2 LOOP
+        IF are_new OR attempt = 2 THEN
+            SELECT array_agg(DISTINCT a.aggregate_id ORDER BY a.aggregate_id) INTO touched
+            FROM added a
+            WHERE a.aggregate_type = 'posting';
+        END IF;
+        IF are_new THEN
+            SELECT t.posting_id INTO stranger
+            FROM unnest(touched) t (posting_id)
+            WHERE NOT EXISTS (SELECT FROM "{schema}".postings p WHERE p.posting_id = t.posting_id)
+            LIMIT 1;
+            IF FOUND AND row_security_active('"{schema}".postings') THEN
+                RAISE EXCEPTION 'row security on "{schema}".postings may hide posting %', stranger
+                    USING ERRCODE = 'insufficient_privilege',
+                        HINT = format(
+                            'ALTER TABLE "{schema}".postings DISABLE ROW LEVEL SECURITY, or give %I a policy that shows all rows',
+                            current_user
+                        );
+            ELSIF FOUND THEN
+                RAISE EXCEPTION 'posting % is not registered, so it can have no events', stranger
+                    USING ERRCODE = 'foreign_key_violation',
+                        HINT = format('INSERT INTO "{schema}".postings (posting_id) VALUES (%s)', stranger),
+                        SCHEMA = '{schema}',
+                        TABLE = '{events}',
+                        COLUMN = 'aggregate_id';
+            END IF;
+        END IF;
+        IF touched IS NOT NULL THEN
+            INSERT INTO "{schema}".posting_state_rows AS p (posting_id)
+            SELECT t.posting_id
+            FROM unnest(touched) t (posting_id)
+            ON CONFLICT (posting_id) DO UPDATE SET aggregate_version = p.aggregate_version WHERE FALSE;
+        END IF;
+        -- what has moved out of a row counts as it is, what is in it as if the database had compressed it as
+        -- well as it can
+        SELECT
+            count(*) = count(j.posting_id),
+            array_agg(j.posting_id) FILTER (WHERE NOT j.may_fail),
+            array_agg(j.posting_id) FILTER (WHERE j.may_fail),
+            array_agg(j.posting_id) FILTER (WHERE j.is_ahead)
+        INTO are_there, harmless, suspicious, ahead
+        FROM (
+            SELECT
+                p.posting_id,
+                p.aggregate_version >= a.version AS is_ahead,
+                coalesce(p.aggregate_version, 0) <> a.version - 1
+                OR p.moved_bytes + 255 * (a.bytes + p.bytes) > 255000000 AS may_fail
+            FROM (
+                SELECT a.aggregate_id, min(a.aggregate_version) AS version, sum(pg_column_size(a.event_data)) AS bytes
+                FROM added a
+                WHERE a.aggregate_type = 'posting'
+                GROUP BY a.aggregate_id
+                ORDER BY a.aggregate_id
+            ) a
+            LEFT JOIN LATERAL (
+                SELECT
+                    p.posting_id, p.aggregate_version, p.moved_bytes,
+                    coalesce(pg_column_size(p.outputs), 0)
+                    + coalesce(pg_column_size(p.ended_runs), 0)
+                    + coalesce(pg_column_size(p.run), 0) AS bytes
+                FROM "{schema}".posting_state_rows p
+                WHERE p.posting_id = a.aggregate_id
+                FOR NO KEY UPDATE
+            ) p ON TRUE
+        ) j;
+        EXIT WHEN are_there;
+    END LOOP;
+    IF harmless IS NOT NULL THEN
+        PERFORM "{schema}".advance_posting_states(harmless);
+    END IF;
+    IF suspicious IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    FOREACH one IN ARRAY suspicious LOOP
+        BEGIN
+            IF one = ANY (ahead) THEN
+                PERFORM "{schema}".fold_posting_states(ARRAY[one]);
+            ELSE
+                PERFORM "{schema}".advance_posting_states(ARRAY[one]);
+            END IF;
+        EXCEPTION
+            WHEN program_limit_exceeded OR statement_too_complex THEN
+                RAISE WARNING 'the state of posting % is too large for posting_state_projection, and stays as it was: %',
+                    one, SQLERRM;
+                UPDATE "{schema}".posting_state_rows p
+                SET aggregate_version = p.aggregate_version
+                WHERE p.posting_id = one;
+        END;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
