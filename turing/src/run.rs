@@ -86,7 +86,7 @@ use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
-use unread::NewConversations;
+use unread::{NewConversations, unread};
 pub use wait::{Held, HeldBy, Wait};
 
 /// One in so many kept states that loads begin at is folded again, and compared.
@@ -251,7 +251,7 @@ pub async fn run(
     // their streams have the waves of all runs, of which each wave reads what is new
     let states = definition.workflow.conversations.len().min(CONVERSATIONS);
     let conversations = Repository::new(&store.events).with_retry(RETRY).with_cache(states);
-    let conversations = conversations.with_environment(environment.clone()).deciding_from_cache();
+    let conversations = unread(store, conversations.with_environment(environment.clone()));
     let actors = Repository::new(&store.events).with_retry(RETRY);
     let actors = actors.with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
@@ -262,7 +262,7 @@ pub async fn run(
         patience,
         definition,
         run_id,
-        known_postings: postings.clone().deciding_from_cache(),
+        known_postings: unread(store, postings.clone()),
         postings,
         data: PostingData::default(),
         conversations,

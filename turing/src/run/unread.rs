@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use es_core::Repository;
+use es_core::{Aggregate, Repository};
 use turing_domain::{ConversationId, Posting};
 
 use super::Shared;
+use crate::store::Store;
 
 /// For how long what was looked at is decided on without another look. That a server is replaced by one
 /// that lacks events, and that another process has then brought the posting to the same version, takes
@@ -37,6 +38,15 @@ impl NewConversations {
     /// One was not new.
     pub(super) fn give_up(&self) {
         self.change(|begun| *begun = None);
+    }
+}
+
+/// The same aggregates, on which is decided without reading; in a file as before: there an append that is
+/// made in vain waits for whoever holds the file, and reading costs little.
+pub(super) fn unread<A: Aggregate>(store: &Store, repository: Repository<A>) -> Repository<A> {
+    match store.is_held_as_a_whole() {
+        true => repository,
+        false => repository.deciding_from_cache(),
     }
 }
 
