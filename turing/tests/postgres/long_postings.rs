@@ -52,7 +52,10 @@ async fn rows_touched(connection: &mut PgConnection) -> (i64, i64) {
 }
 
 /// What these appends cost, one after the other, in one transaction.
-pub(crate) async fn cost(projected: &Projected, appends: impl Iterator<Item = String> + Send) -> (i64, i64) {
+pub(crate) async fn cost(
+    projected: &Projected,
+    appends: impl Iterator<Item = String> + Send,
+) -> (i64, i64) {
     let mut connection = projected.pool.acquire().await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let before = rows_touched(&mut transaction).await;
