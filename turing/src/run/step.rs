@@ -122,7 +122,7 @@ async fn look(
     attempt: Attempt,
 ) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>, Instant)>), RunError> {
     let looked = shared.clocks.timer.now();
-    let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
+    let locked = async { Ok::<_, RunError>(shared.lock.check_lately().await?) };
     // who has no lock needs nothing of the store, which may not answer either
     let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
     let read = async { Ok::<_, RunError>(data_of(shared, posting).await) };
