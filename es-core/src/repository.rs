@@ -234,7 +234,8 @@ impl<A: Aggregate> Repository<A> {
     /// were `answered` so, and how many were `read_for` after all.
     ///
     /// Decisions begin so only where the last event in the state is of an append of this repository,
-    /// which the store has acknowledged; a member that must not exist has no state. The append compares
+    /// which the store has acknowledged, whether the state was kept or read again since: that is known
+    /// of 16,384 streams at least. A member that must not exist has no state. The append compares
     /// a version and no history, so whether the store still has that event is for the store to notice:
     /// one that has become [another history](crate::backend::StoreErrorKind::Diverged) while it was open
     /// must refuse the append. es-sqlite does. es-postgres does where the newest event that it has seen

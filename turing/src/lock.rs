@@ -37,6 +37,10 @@ pub(crate) const ABSENCE: Duration = Duration::from_secs(30);
 const ENDING: Duration = Duration::from_millis(500);
 const ONCE_MORE: Duration = Duration::from_millis(10);
 
+/// For how long the answer of a server is as good to an attempt as one that is asked for now: its posting is
+/// read behind it, which takes about as long.
+const LATELY: Duration = Duration::from_millis(5);
+
 /// The right of this process to run the workflow. The system takes it back when the process ends,
 /// however it ends; clones are the same right, and it is given back with the last of them.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct RunLock {
     workflow: WorkflowId,
     losses: Losses,
     answers: Arc<Answers<Holding>>,
+    /// When a server was asked last, if the answer was good.
+    asked: Option<Arc<Mutex<Option<Instant>>>>,
 }
 
 /// Who runs a workflow in a store now, as far as can be seen. Looking keeps nobody from it.
@@ -159,8 +165,9 @@ impl RunLock {
 
     fn holding(workflow: WorkflowId, held: Held) -> Self {
         let losses = Losses::default();
+        let asked = matches!(held, Held::Session(_)).then(Arc::default);
         let holding = Holding { workflow, held, other: None, losses: losses.clone() };
-        Self { workflow, losses, answers: Arc::new(Answers::of(holding)) }
+        Self { workflow, losses, answers: Arc::new(Answers::of(holding)), asked }
     }
 
     /// The workflow that is locked.
@@ -175,12 +182,27 @@ impl RunLock {
     /// [`LockError::Held`] if another process has it now, from then on for ever. Any other if it
     /// cannot be known or taken now, which the next call asks anew.
     pub(crate) async fn check(&self) -> Result<Standing, LockError> {
-        let before = self.losses.count();
-        self.answers.get().await?;
+        let (before, asked) = (self.losses.count(), Instant::now());
+        let answer = self.answers.get().await;
+        if let Some(last) = &self.asked {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = answer.is_ok().then_some(asked);
+        }
+        answer?;
         Ok(match self.losses.count() == before {
             true => Standing::Kept,
             false => Standing::TakenAgain,
         })
+    }
+
+    /// The same before an attempt: those that begin together share an answer of the server, with each
+    /// other and with the beginning of their wave. A file is looked at each time, which costs nothing.
+    pub(crate) async fn check_lately(&self) -> Result<Standing, LockError> {
+        let asked = self.asked.as_ref();
+        let asked = asked.and_then(|last| *last.lock().unwrap_or_else(PoisonError::into_inner));
+        match asked.is_some_and(|asked| asked.elapsed() < LATELY) {
+            true => Ok(Standing::Kept),
+            false => self.check().await,
+        }
     }
 
     /// How it was lost each time that it was taken again, but for the first `known` times.

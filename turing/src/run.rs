@@ -32,6 +32,7 @@ mod give_up;
 mod held_file;
 mod intake;
 mod locked;
+mod noted;
 mod notices;
 mod observer;
 mod options;
@@ -41,6 +42,7 @@ mod posting_data;
 mod report;
 mod starts;
 mod step;
+mod unread;
 mod wait;
 mod wave;
 mod wave_record;
@@ -84,13 +86,14 @@ use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
+use unread::{NewConversations, unread};
 pub use wait::{Held, HeldBy, Wait};
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
 
 /// How many states of postings are kept for each attempt in progress: its posting is loaded when it
-/// begins and when it is recorded, and one that is alone goes on at once.
+/// begins and decided on when it is recorded, and one that is alone goes on at once.
 const STATES: usize = 4;
 
 /// Of how many conversations states are kept at most.
@@ -120,8 +123,12 @@ struct Shared {
     definition: Definition,
     run_id: RunId,
     postings: Repository<Posting>,
+    /// The same, which decides on what is known without reading.
+    known_postings: Repository<Posting>,
     data: PostingData,
+    /// They decide so, too: waves tell of the work, and are not needed for it.
     conversations: Repository<ConversationWaves>,
+    new_conversations: NewConversations,
     breakers: Breakers,
     pauses: Pauses,
     llm: LlmClient,
@@ -244,7 +251,7 @@ pub async fn run(
     // their streams have the waves of all runs, of which each wave reads what is new
     let states = definition.workflow.conversations.len().min(CONVERSATIONS);
     let conversations = Repository::new(&store.events).with_retry(RETRY).with_cache(states);
-    let conversations = conversations.with_environment(environment.clone());
+    let conversations = unread(store, conversations.with_environment(environment.clone()));
     let actors = Repository::new(&store.events).with_retry(RETRY);
     let actors = actors.with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
@@ -255,9 +262,11 @@ pub async fn run(
         patience,
         definition,
         run_id,
+        known_postings: unread(store, postings.clone()),
         postings,
         data: PostingData::default(),
         conversations,
+        new_conversations: NewConversations::of_run(begun.is_continued),
         breakers,
         pauses: Pauses::default(),
         llm: LlmClient::new(),

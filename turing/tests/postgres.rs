@@ -25,6 +25,8 @@ mod histories;
 mod lock;
 #[path = "postgres/long_postings.rs"]
 mod long_postings;
+#[path = "postgres/long_runs.rs"]
+mod long_runs;
 #[path = "postgres/looking_back.rs"]
 mod looking_back;
 #[path = "postgres/migrate.rs"]

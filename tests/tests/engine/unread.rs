@@ -163,6 +163,24 @@ async fn only_after_an_append_of_ones_own_nothing_is_read() {
 }
 
 #[tokio::test]
+async fn a_state_that_was_let_go_and_is_read_again_is_ones_own_still() {
+    let (memory, faults, accounts) = known().await;
+    let accounts = accounts.with_cache(1);
+    let deposit = |account: &Account| account.deposit(1);
+    accounts.by_id("a").decide(deposit).await.unwrap();
+    for (is_written_to, reads) in [(false, 0), (true, 1), (false, 0)] {
+        accounts.by_id("b").decide(deposit).await.unwrap();
+        if is_written_to {
+            slip_in(&memory, "a", 1);
+        }
+        accounts.load("a").await.unwrap();
+        let before = calls(&faults);
+        accounts.by_id("a").decide(deposit).await.unwrap();
+        assert_eq!(since(&faults, before), [reads, 0, 1]);
+    }
+}
+
+#[tokio::test]
 async fn a_key_answers_as_ever() {
     let (memory, faults, accounts) = known().await;
     let plain = Repository::<Account>::new(memory.clone());

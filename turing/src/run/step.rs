@@ -1,16 +1,15 @@
 //! One attempt of one posting at one conversation: render, execute, record.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use es_core::event::{EventId, Metadata};
+use es_core::event::EventId;
 use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
-use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
-    PostingEvent, PostingId, PostingRejection, correlation_id,
+    PostingEvent, PostingId, PostingRejection,
 };
 
 use super::agenda::Task;
@@ -68,7 +67,7 @@ pub(super) async fn take_step(
             Made::Elsewhere(state) => {
                 Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
             }
-            Made::Here(actor, attempted) => record(&recorder, task, actor, attempted, seen).await?,
+            Made::Here(made) => record(&recorder, task, made, seen).await?,
         };
         Ok(Done::Moved(attempt.conversation_id, moved, seen))
     };
@@ -80,8 +79,16 @@ enum Made {
     /// Somebody else recorded it, or the run stops before its script could be started: the state says
     /// what is to be done instead.
     Elsewhere(Posting),
-    /// It was made, by this actor.
-    Here(ActorId, Attempted),
+    /// It was made.
+    Here(ByActor),
+}
+
+/// An attempt that this process made.
+struct ByActor {
+    actor: ActorId,
+    attempted: Attempted,
+    /// When the posting was looked at for it.
+    looked: Instant,
 }
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
@@ -92,9 +99,11 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
         // it may take long, as while the server is away
         let looking = patience.persist(|| look(shared, posting, attempt));
         let (state, actor) = patience.unless_stopped(looking).await?;
-        let Some((actor, data)) = actor else { return Ok(Made::Elsewhere(state)) };
+        let Some((actor, data, looked)) = actor else { return Ok(Made::Elsewhere(state)) };
         match execute(shared, posting, &state, &data, attempt).await? {
-            Executed::Attempted(attempted) => return Ok(Made::Here(actor, attempted)),
+            Executed::Attempted(attempted) => {
+                return Ok(Made::Here(ByActor { actor, attempted, looked }));
+            }
             Executed::NotStarted(reason) => {
                 if !start.wait(reason).await? {
                     // it stays where it is until the run is continued
@@ -105,14 +114,15 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     }
 }
 
-/// Makes sure of the lock, and looks at the posting: who makes the attempt and with which data, if the
-/// posting still waits for it.
+/// Makes sure of the lock, and looks at the posting: who makes the attempt, with which data, and when that
+/// was, if the posting still waits for it.
 async fn look(
     shared: &Shared,
     posting: PostingId,
     attempt: Attempt,
-) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>)>), RunError> {
-    let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
+) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>, Instant)>), RunError> {
+    let looked = shared.clocks.timer.now();
+    let locked = async { Ok::<_, RunError>(shared.lock.check_lately().await?) };
     // who has no lock needs nothing of the store, which may not answer either
     let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
     let read = async { Ok::<_, RunError>(data_of(shared, posting).await) };
@@ -123,7 +133,7 @@ async fn look(
         Standing::TakenAgain => load(shared, posting).await?,
     };
     let Some(actor) = actor_at(shared, &state, attempt) else { return Ok((state, None)) };
-    Ok((state, Some((actor, data?))))
+    Ok((state, Some((actor, data?, looked))))
 }
 
 /// The data of a posting, which are read for its first attempt.
@@ -142,13 +152,13 @@ async fn data_of(
 async fn record(
     shared: &Shared,
     task: Task,
-    actor: ActorId,
-    attempted: Attempted,
+    made: ByActor,
     seen: Moment,
 ) -> Result<Moved, RunError> {
     let Task { posting, attempt, cause } = task;
-    let Attempted { result, duration } = attempted;
-    let record = Record { shared, posting, attempt, actor, cause, seen, pause: Duration::ZERO };
+    let ByActor { actor, attempted: Attempted { result, duration }, looked } = made;
+    let pause = Duration::ZERO;
+    let record = Record { shared, posting, attempt, actor, cause, looked, seen, pause };
     match result {
         Ok(Answer { output, llm }) => {
             shared.pauses.answered(actor, seen.at);
@@ -194,6 +204,7 @@ struct Record<'a> {
     attempt: Attempt,
     actor: ActorId,
     cause: Option<EventId>,
+    looked: Instant,
     /// When the attempt ended.
     seen: Moment,
     /// How long the actor wants no call.
@@ -238,7 +249,7 @@ impl Record<'_> {
     ) -> Result<Option<Decided<Member<Posting>>>, RunError> {
         let &Self { shared, posting, attempt, .. } = self;
         let recorded = shared
-            .postings
+            .postings_looked_at(self.looked)
             .by_id(&posting)
             .decide(decide)
             .idempotency_key(self.key()?)
@@ -383,15 +394,5 @@ pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
         PostingEvent::BranchTaken { to, .. } => *to,
         PostingEvent::RetryScheduled { conversation_id, .. } => conversation_id.0,
         _ => None,
-    }
-}
-
-impl Shared {
-    /// What every event of the posting carries in this run.
-    pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
-        let mut metadata = Metadata::new().with(RUN_ID, self.run_id);
-        metadata.correlation_id = Some(correlation_id(self.definition.workflow.id, posting));
-        metadata.causation_id = cause;
-        metadata
     }
 }

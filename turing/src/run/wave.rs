@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use es_core::event::Metadata;
 use es_core::execution::IdempotencyKey;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use turing_domain::fields::RUN_ID;
 use turing_domain::{ActorId, ConversationId, PostingId, WaveCompletion};
 
 use super::agenda::{Gate, Wave};
@@ -386,14 +384,5 @@ impl Shared {
         let key = IdempotencyKey::new(&key).expect("two ids and a word are a key");
         let claim = || self.breakers.claim(actor, key.clone(), self.run_metadata());
         self.patience.persist(claim).await
-    }
-
-    /// What events that concern no single posting carry in this run.
-    pub(super) fn run_metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new().with(RUN_ID, self.run_id);
-        metadata.causation_id = self.started_by;
-        // the event that began the run begins its correlation, too
-        metadata.correlation_id = self.started_by.map(|event| event.to_string());
-        metadata
     }
 }

@@ -1,7 +1,7 @@
 //! What is recorded of waves: that one begins, beside its first attempts, and that one is over.
 
 use es_core::execution::LoadError;
-use es_core::{CommandError, transact};
+use es_core::{CommandError, ExpectedVersion, transact};
 use tokio::sync::Mutex;
 use turing_domain::{ConversationId, ConversationRejection, WaveCompletion};
 
@@ -136,24 +136,45 @@ impl Shared {
         next: ConversationId,
         size: u32,
     ) -> Result<bool, RunError> {
-        let members =
-            (self.conversations.by_id(&over.conversation_id), self.conversations.by_id(&next));
+        let expected = match self.new_conversations.take(next) {
+            true => ExpectedVersion::NoStream,
+            false => ExpectedVersion::Any,
+        };
+        let mut changed = self.changed_waves(over, next, size, expected).await;
+        if matches!(changed, Err(CommandError::PreconditionFailed(_))) {
+            self.new_conversations.give_up();
+            changed = self.changed_waves(over, next, size, ExpectedVersion::Any).await;
+        }
+        match changed {
+            Err(CommandError::Load(LoadError::Decode { .. }) | CommandError::Rejected(_)) => {
+                Ok(false)
+            }
+            changed => {
+                self.count(changed.map_err(RunError::record)?);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The same, where the next conversation is in a state that is known or is to be read; answers how
+    /// many events that took.
+    async fn changed_waves(
+        &self,
+        over: &WaveCompletion,
+        next: ConversationId,
+        size: u32,
+        expected: ExpectedVersion,
+    ) -> Result<usize, CommandError<ConversationRejection>> {
+        let ending = self.conversations.by_id(&over.conversation_id);
+        let members = (ending, self.conversations.by_id(&next).expecting(expected));
         let change = transact(members, |(ending, beginning)| {
             ending.record(ending.complete_wave(over)?);
             beginning.record(beginning.start_wave(next, self.run_id, size));
             Ok::<_, ConversationRejection>(())
         });
-        match change.metadata(self.run_metadata()).await {
-            Err(CommandError::Load(LoadError::Decode { .. }) | CommandError::Rejected(_)) => {
-                Ok(false)
-            }
-            changed => {
-                let changed = changed.map_err(RunError::record)?;
-                let (ended, begun) = &changed.events;
-                self.count(ended.len() + begun.len());
-                Ok(true)
-            }
-        }
+        let changed = change.metadata(self.run_metadata()).await?;
+        let (ended, begun) = &changed.events;
+        Ok(ended.len() + begun.len())
     }
 
     /// The size of the run's wave at a conversation that is not over, if there is one.
@@ -177,6 +198,7 @@ impl Shared {
         conversation: ConversationId,
         size: u32,
     ) -> Result<Option<String>, RunError> {
+        self.new_conversations.take(conversation);
         let waves = self.conversations.by_id(&conversation);
         let begun = waves.decide(|waves| waves.start_wave(conversation, self.run_id, size));
         match begun.metadata(self.run_metadata()).await {

@@ -51,13 +51,15 @@ async fn rows_touched(connection: &mut PgConnection) -> (i64, i64) {
     sqlx::query_as(counted).fetch_one(connection).await.unwrap()
 }
 
-/// What so many appends to a posting cost, one after the other.
-async fn cost(projected: &Projected, posting: i32, from: i32, appends: i32) -> (i64, i64) {
+/// What these appends cost, one after the other, in one transaction.
+pub(crate) async fn cost(
+    projected: &Projected,
+    appends: impl Iterator<Item = String> + Send,
+) -> (i64, i64) {
     let mut connection = projected.pool.acquire().await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let before = rows_touched(&mut transaction).await;
-    for version in from..from + appends {
-        let statement = history(posting, version, version, 4_000);
+    for statement in appends {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.unwrap();
     }
     let after = rows_touched(&mut transaction).await;
@@ -75,10 +77,13 @@ fn an_append_touches_no_more_rows_however_long_the_posting_is() {
         projected.run("VACUUM ANALYZE").await;
         // as many as move what grows several times
         let appends = 300;
-        let (short_written, short_read) = cost(&projected, 1, 11, appends).await;
+        let append = |posting, from| {
+            (from..from + appends).map(move |version| history(posting, version, version, 4_000))
+        };
+        let (short_written, short_read) = cost(&projected, append(1, 11)).await;
         assert!(short_written >= 2 * i64::from(appends), "{short_written}");
         for (posting, from) in [(2, 1_001), (3, 10_001)] {
-            let (written, read) = cost(&projected, posting, from, appends).await;
+            let (written, read) = cost(&projected, append(posting, from)).await;
             let what = format!("{written} and {read} rows, not {short_written} and {short_read}");
             assert!(2 * written <= 3 * short_written, "posting {posting}: {what}");
             assert!(2 * read <= 3 * short_read, "posting {posting}: {what}");

@@ -6,11 +6,10 @@ use serde_json::json;
 use crate::database::{Database, directly};
 use crate::support::{RUN, Workspace};
 
-/// What a step of a posting that is alone may cost: the lock twice, the end of the wave before and the
-/// beginning of its own (a load each, and one append), the posting's load, and its result (the key,
-/// a load, an append). Other processes are told of an append beside it, which takes up to one for
-/// each.
-const A_STEP: u64 = 11;
+/// What a step of a posting that is alone may cost: the lock, at times twice, the end of the wave before with the
+/// beginning of its own (one append), the posting's load, and its result (one append). Other processes are
+/// told of an append beside it, which takes up to one for each.
+const A_STEP: u64 = 7;
 
 /// What a run through so many conversations takes.
 fn round_trips(steps: i32) -> u64 {

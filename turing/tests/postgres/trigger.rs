@@ -136,3 +136,44 @@ fn every_trigger_of_the_store_fires_in_every_session() {
     ];
     assert_eq!(triggers("= 'A'"), always);
 }
+
+/// Events of every type, of one run.
+const OF_EVERY_TYPE: &str = r#"
+    INSERT INTO execution_events
+        (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+    SELECT 'posting', 1, e.version, e.event_type, e.event_data::jsonb,
+        '{"event_version": "1.0", "conversation_id": 7, "run_id": "0193a1d4-0000-7000-8000-000000000001"}'
+    FROM (VALUES
+        (1, 'posting_entered_run', '{"run_id": "0193a1d4-0000-7000-8000-000000000001", "workflow_id": 1, "entry_conversation_id": 7}'),
+        (2, 'llm_call_failed', '{"failure_type": {"odd": 1}, "error": "x"}'),
+        (3, 'retry_scheduled', '{"attempt": 1, "failure_type": "timeout", "due_at": "2025-03-30T02:30:00Z"}'),
+        (4, 'llm_call_completed', '{"output": "x"}'),
+        (5, 'branch_taken', '{"rule": 1, "priority": 0, "condition": "*", "to": 8}'),
+        (6, 'circuit_breaker_open', '{}'),
+        (7, 'path_ended', '{"reason": "completed"}'),
+        (8, 'posting_terminal', '{"reason": "done"}')
+    ) e (version, event_type, event_data)"#;
+
+/// A function in SQL that is not put into the expression that calls it is planned in each transaction; one
+/// that is put there is not called, and so in no statistics.
+#[test]
+fn an_append_has_no_function_in_sql_planned() {
+    Projected::in_a_database(async |projected| {
+        projected.clear(1).await;
+        let mut transaction = projected.pool.begin().await.unwrap();
+        let statements = format!("SET LOCAL track_functions = 'all'; {OF_EVERY_TYPE}");
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await.unwrap();
+        let called = "SELECT p.proname::text, l.lanname::text
+                      FROM pg_stat_xact_user_functions f
+                      JOIN pg_proc p ON p.oid = f.funcid
+                      JOIN pg_language l ON l.oid = p.prolang";
+        let called: Vec<(String, String)> =
+            sqlx::query_as(called).fetch_all(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        let is_called = |name: &str| called.iter().any(|(called, _)| called == name);
+        assert!(is_called("posting_states") && is_called("posting_event_kind"), "{called:?}");
+        let planned: Vec<_> = called.iter().filter(|(_, language)| language == "sql").collect();
+        assert!(planned.is_empty(), "{planned:?}");
+        projected.assert_equals_fold(1, "of every type").await;
+    });
+}

@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 54] = [
+pub(super) const STEPS: [(&str, &str); 58] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -62,4 +62,8 @@ pub(super) const STEPS: [(&str, &str); 54] = [
     ("write posting state projection (from 27 on)", sql!("0052_write_posting_state_projection")),
     ("posting has reserved key (from 27 on)", sql!("0053_posting_has_reserved_key")),
     ("unguarded events with all their triggers (from 27 on)", sql!("0054_unguarded_events")),
+    ("posting event kind without plans (from 27 on)", sql!("0055_posting_event_kind")),
+    ("posting state parts of runs (from 27 on)", sql!("0056_posting_state_parts_of_runs")),
+    ("posting states of parts of runs (from 27 on)", sql!("0057_posting_states")),
+    ("advance posting states of long runs (from 27 on)", sql!("0058_advance_posting_states")),
 ];

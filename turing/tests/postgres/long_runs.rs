@@ -1,0 +1,106 @@
+//! Runs with many conversations: what an append to them costs, and that their states are whole.
+
+use crate::long_postings::cost;
+use crate::projected::Projected;
+
+/// Inserts steps of one run from one version to another, on a way through so many conversations that comes
+/// back to each: an even version completes what the odd one before leads to. Now and then one fails, and is
+/// to be tried again.
+fn wandering(posting: i32, from: i32, to: i32, conversations: i32) -> String {
+    format!(
+        "INSERT INTO execution_events
+             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+         SELECT 'posting', {posting}, v,
+             CASE
+                 WHEN v = 1 THEN 'posting_entered_run'
+                 WHEN v % 20 = 10 THEN 'llm_call_failed'
+                 WHEN v % 20 = 11 THEN 'retry_scheduled'
+                 WHEN v % 2 = 0 THEN 'llm_call_completed'
+                 ELSE 'branch_taken'
+             END,
+             CASE
+                 WHEN v = 1 THEN jsonb_build_object(
+                     'run_id', '0193a1d4-0000-7000-8000-000000000001',
+                     'workflow_id', 3001, 'entry_conversation_id', 1
+                 )
+                 WHEN v % 20 = 10 THEN '{{\"failure_type\": \"timeout\", \"error\": \"x\"}}'
+                 WHEN v % 20 = 11 THEN
+                     '{{\"attempt\": 1, \"failure_type\": \"timeout\", \"due_at\": \"2025-03-30T02:30:00Z\"}}'
+                 WHEN v % 2 = 0 THEN jsonb_build_object('output', v)
+                 ELSE jsonb_build_object(
+                     'rule', v % 3 + 1, 'priority', 0, 'condition', '*',
+                     'to', (v + 1) / 2 * 7919 % {conversations} + 1
+                 )
+             END,
+             jsonb_build_object('conversation_id', v / 2 * 7919 % {conversations} + 1)
+         FROM generate_series({from}, {to}) v
+         ORDER BY v"
+    )
+}
+
+/// The conversations of runs that have moved out of their rows.
+const MOVED_OF_RUNS: &str = "SELECT count(*) FROM posting_state_values WHERE part = 'run'";
+
+#[test]
+fn an_append_touches_no_more_rows_however_many_conversations_its_run_has_had() {
+    Projected::in_a_database(async |projected| {
+        projected.clear(2).await;
+        for (posting, conversations) in [(1, 10), (2, 400)] {
+            projected.run(&wandering(posting, 1, 2 * conversations + 1, 100_000)).await;
+        }
+        projected.run("VACUUM ANALYZE").await;
+        let append = |posting, first| {
+            (first..first + 100).map(move |conversation| {
+                wandering(posting, 2 * conversation, 2 * conversation + 1, 100_000)
+            })
+        };
+        let (short_written, short_read) = cost(&projected, append(1, 11)).await;
+        let (written, read) = cost(&projected, append(2, 401)).await;
+        let what = format!("{written} and {read} rows, not {short_written} and {short_read}");
+        assert!(short_written >= 3 * 100, "{what}");
+        assert!(2 * written <= 3 * short_written, "{what}");
+        assert!(2 * read <= 3 * short_read, "{what}");
+        for posting in 1..=2 {
+            projected.assert_equals_fold(posting, "in the end").await;
+        }
+    });
+}
+
+#[test]
+fn a_long_run_is_the_fold_wherever_it_comes_back_to_and_ends_with_the_next() {
+    Projected::in_a_database(async |projected| {
+        projected.clear(3).await;
+        for (posting, conversations) in [(1, 50), (2, 120), (3, 200)] {
+            projected.run(&wandering(posting, 1, 120, conversations)).await;
+            for version in (121..420).step_by(3) {
+                projected.run(&wandering(posting, version, version + 2, conversations)).await;
+            }
+            projected.assert_equals_fold(posting, "live").await;
+        }
+        let parts = projected.texts(MOVED_OF_RUNS).await[0].parse::<i32>().unwrap();
+        assert!(parts > 100, "{parts}");
+        assert_eq!(projected.texts("SELECT rebuild_all_posting_states()::text").await, ["0"]);
+        let live = projected.rows().await;
+        projected.run("SELECT rebuild_posting_state(posting_id) FROM postings").await;
+        assert_eq!(projected.rows().await, live, "rebuilt");
+
+        // one enters the next run, and one two at once: nothing of the run before is left
+        for (posting, runs) in [(1, 1), (2, 2)] {
+            let enter = format!(
+                "INSERT INTO execution_events
+                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+                 SELECT 'posting', {posting}, 420 + n, 'posting_entered_run', jsonb_build_object(
+                     'run_id', '0193a1d4-0000-7000-8000-00000000000' || n + 1,
+                     'workflow_id', 3001, 'entry_conversation_id', 1
+                 )
+                 FROM generate_series(1, {runs}) n"
+            );
+            projected.run(&enter).await;
+            projected.assert_equals_fold(posting, "in the next run").await;
+            let left = format!("{MOVED_OF_RUNS} AND posting_id = {posting}");
+            assert_eq!(projected.texts(&left).await, ["0"]);
+        }
+        projected.run(&wandering(1, 422, 521, 50)).await;
+        projected.assert_equals_fold(1, "later in the next run").await;
+    });
+}
