@@ -1,2 +1,2 @@
 CREATE DATABASE {name}
-TEMPLATE {template} ENCODING 'UTF8'
+TEMPLATE {template} ENCODING 'UTF8' {strategy}
