@@ -12,6 +12,7 @@ DECLARE
     -- bytes, not compressed
     short CONSTANT INT := 1000;
     short_run CONSTANT INT := 1500;
+    large CONSTANT INT := 200000000;
     state RECORD;
     kept RECORD;
     size INT;
@@ -44,7 +45,8 @@ BEGIN
             AND coalesce(pg_column_size(p.outputs #> '{}'), 0) + coalesce(pg_column_size(state.outputs), 0)
                 + coalesce(pg_column_size(p.ended_runs #> '{}'), 0) + pg_column_size(state.ended_runs) <= short
             AND coalesce(pg_column_size(state.run), 0) <= short_run
-            AND (p.moved_bytes = 0 OR NOT coalesce(state.run ? 'is_entered', FALSE));
+            AND (p.moved_bytes = 0 OR NOT coalesce(state.run ? 'is_entered', FALSE))
+            AND p.moved_bytes <= large;
         CONTINUE WHEN FOUND;
 
         SELECT
@@ -145,7 +147,7 @@ BEGIN
         WHERE p.posting_id = state.posting_id;
 
         -- older values of a key count until here: what is there now, which fails where it is too large
-        IF kept.moved_bytes > 200000000 THEN
+        IF kept.moved_bytes > large THEN
             SELECT
                 pg_column_size(v.outputs)::bigint + pg_column_size(v.ended_runs) + coalesce(pg_column_size(v.run), 0)
             INTO kept.moved_bytes
