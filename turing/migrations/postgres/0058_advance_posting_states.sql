@@ -161,7 +161,7 @@ BEGIN
 END;
 $$;
 
--- As before, but rows that are there are locked as they are looked at.
+-- As before, but the row of a single posting is locked as it is looked at, if it is there.
 CREATE OR REPLACE FUNCTION "{schema}".project_posting_events() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -176,6 +176,7 @@ AS $$
 DECLARE
     touched INT[];
     are_new BOOLEAN;
+    are_several BOOLEAN;
     are_there BOOLEAN;
     stranger INT;
     harmless INT[];
@@ -188,7 +189,7 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege';
     END IF;
 
-    SELECT bool_or(a.aggregate_version = 1) INTO are_new
+    SELECT bool_or(a.aggregate_version = 1), min(a.aggregate_id) <> max(a.aggregate_id) INTO are_new, are_several
     FROM added a
     WHERE a.aggregate_type = 'posting';
     IF are_new IS NULL THEN
@@ -196,9 +197,9 @@ BEGIN
     END IF;
 
     -- rows are locked in the order of their ids, and made where there are none: for new postings, and where
-    -- somebody has deleted them
+    -- somebody has deleted them; of several postings at once, so that none is made behind one that is locked
     FOR attempt IN 1 .. 2 LOOP
-        IF are_new OR attempt = 2 THEN
+        IF are_new OR are_several OR attempt = 2 THEN
             SELECT array_agg(DISTINCT a.aggregate_id ORDER BY a.aggregate_id) INTO touched
             FROM added a
             WHERE a.aggregate_type = 'posting';
