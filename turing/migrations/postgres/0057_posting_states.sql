@@ -8,8 +8,8 @@
 --   anew         true: from the first event; false: from where posting_state_rows stands
 -- Answers one row for each, numbered from 1 in their order. execution_sequence, outputs and ended_runs are
 -- what has to be added to those of the row from which it began; the first two are null if that is nothing.
--- run replaces that of the row; what has moved of the one before is of no use any more where it has the key
--- `is_entered`.
+-- run replaces that of the row; what has moved of the one before, if anything has, is of no use any more
+-- where it has the key `is_entered`.
 --
 -- Folded anew, the same posting again, up to a later version, goes on from the one before.
 --
@@ -127,8 +127,17 @@ BEGIN
                     'workflow_id', event.event_data -> 'workflow_id',
                     'completed', jsonb_build_array()
                 );
-                leaves_parts := leaves_parts OR has_parts;
-                has_parts := FALSE;
+                IF has_parts THEN
+                    -- where nothing of a run has moved, who writes the row need not know of the key: the one
+                    -- before does not
+                    leaves_parts := leaves_parts OR EXISTS (
+                        SELECT
+                        FROM "{schema}".posting_state_values v
+                        WHERE v.posting_id = posting_states.posting_id
+                            AND v.part = 'run'
+                    );
+                    has_parts := FALSE;
+                END IF;
                 open := jsonb_build_object(
                     conversation, jsonb_build_object('execution', 1, 'retries', 0, 'due_at', NULL)
                 );

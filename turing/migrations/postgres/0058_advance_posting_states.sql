@@ -12,6 +12,7 @@ DECLARE
     -- bytes, not compressed
     short CONSTANT INT := 1000;
     short_run CONSTANT INT := 1500;
+    large CONSTANT INT := 200000000;
     state RECORD;
     kept RECORD;
     size INT;
@@ -44,7 +45,8 @@ BEGIN
             AND coalesce(pg_column_size(p.outputs #> '{}'), 0) + coalesce(pg_column_size(state.outputs), 0)
                 + coalesce(pg_column_size(p.ended_runs #> '{}'), 0) + pg_column_size(state.ended_runs) <= short
             AND coalesce(pg_column_size(state.run), 0) <= short_run
-            AND (p.moved_bytes = 0 OR NOT coalesce(state.run ? 'is_entered', FALSE));
+            AND (p.moved_bytes = 0 OR NOT coalesce(state.run ? 'is_entered', FALSE))
+            AND p.moved_bytes <= large;
         CONTINUE WHEN FOUND;
 
         SELECT
@@ -145,7 +147,7 @@ BEGIN
         WHERE p.posting_id = state.posting_id;
 
         -- older values of a key count until here: what is there now, which fails where it is too large
-        IF kept.moved_bytes > 200000000 THEN
+        IF kept.moved_bytes > large THEN
             SELECT
                 pg_column_size(v.outputs)::bigint + pg_column_size(v.ended_runs) + coalesce(pg_column_size(v.run), 0)
             INTO kept.moved_bytes
@@ -159,7 +161,7 @@ BEGIN
 END;
 $$;
 
--- As before, but rows that are there are locked as they are looked at.
+-- As before, but the row of a single posting is locked as it is looked at, if it is there.
 CREATE OR REPLACE FUNCTION "{schema}".project_posting_events() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -174,6 +176,7 @@ AS $$
 DECLARE
     touched INT[];
     are_new BOOLEAN;
+    are_several BOOLEAN;
     are_there BOOLEAN;
     stranger INT;
     harmless INT[];
@@ -186,7 +189,7 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege';
     END IF;
 
-    SELECT bool_or(a.aggregate_version = 1) INTO are_new
+    SELECT bool_or(a.aggregate_version = 1), min(a.aggregate_id) <> max(a.aggregate_id) INTO are_new, are_several
     FROM added a
     WHERE a.aggregate_type = 'posting';
     IF are_new IS NULL THEN
@@ -194,9 +197,9 @@ BEGIN
     END IF;
 
     -- rows are locked in the order of their ids, and made where there are none: for new postings, and where
-    -- somebody has deleted them
+    -- somebody has deleted them; of several postings at once, so that none is made behind one that is locked
     FOR attempt IN 1 .. 2 LOOP
-        IF are_new OR attempt = 2 THEN
+        IF are_new OR are_several OR attempt = 2 THEN
             SELECT array_agg(DISTINCT a.aggregate_id ORDER BY a.aggregate_id) INTO touched
             FROM added a
             WHERE a.aggregate_type = 'posting';

@@ -4,7 +4,7 @@ use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
 use fastrand::Rng;
 
 use crate::database::{Database, turing};
-use crate::histories::any_event;
+use crate::histories::{Draft, any_event};
 use crate::projected::Projected;
 use crate::read_models::insert;
 use crate::support::Workspace;
@@ -132,6 +132,23 @@ fn a_long_posting_is_the_fold_live_and_rebuilt_in_either_order() {
         assert_eq!(projected.texts(MOVED).await, ["0"], "parts go with their rows");
         projected.run("SELECT rebuild_all_posting_states()").await;
         assert_eq!(projected.rows().await, live, "rebuilt all");
+    });
+}
+
+#[test]
+fn what_has_moved_is_counted_anew_by_the_next_append_where_it_may_be_too_large() {
+    Projected::in_a_database(async |projected| {
+        projected.clear(1).await;
+        projected.run(&history(1, 1, 600, 40)).await;
+        projected.run("UPDATE posting_state_rows SET moved_bytes = 250000000").await;
+        // which moves nothing
+        let (event_type, nothing) = ("circuit_breaker_open", serde_json::json!({}));
+        let draft = Draft { event_type, payload: nothing.clone().into(), metadata: nothing };
+        projected.run(&insert(&[(1, 601, draft)])).await;
+        let counted = projected.texts("SELECT moved_bytes::text FROM posting_state_rows").await;
+        let counted = counted[0].parse::<u32>().unwrap();
+        assert!((1_000..1_000_000).contains(&counted), "{counted}");
+        projected.assert_equals_fold(1, "in the end").await;
     });
 }
 

@@ -1,7 +1,9 @@
 //! Runs with many conversations: what an append to them costs, and that their states are whole.
 
+use crate::database::{Database, turing};
 use crate::long_postings::cost;
 use crate::projected::Projected;
+use crate::support::Workspace;
 
 /// Inserts steps of one run from one version to another, on a way through so many conversations that comes
 /// back to each: an even version completes what the odd one before leads to. Now and then one fails, and is
@@ -35,6 +37,19 @@ fn wandering(posting: i32, from: i32, to: i32, conversations: i32) -> String {
              jsonb_build_object('conversation_id', v / 2 * 7919 % {conversations} + 1)
          FROM generate_series({from}, {to}) v
          ORDER BY v"
+    )
+}
+
+/// Inserts the entries into so many runs, one behind the other, from this version on.
+fn entering(posting: i32, from: i32, runs: i32) -> String {
+    format!(
+        "INSERT INTO execution_events
+             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+         SELECT 'posting', {posting}, {from} - 1 + n, 'posting_entered_run', jsonb_build_object(
+             'run_id', '0193a1d4-0000-7000-8000-00000000000' || n + 1,
+             'workflow_id', 3001, 'entry_conversation_id', 1
+         )
+         FROM generate_series(1, {runs}) n"
     )
 }
 
@@ -86,16 +101,7 @@ fn a_long_run_is_the_fold_wherever_it_comes_back_to_and_ends_with_the_next() {
 
         // one enters the next run, and one two at once: nothing of the run before is left
         for (posting, runs) in [(1, 1), (2, 2)] {
-            let enter = format!(
-                "INSERT INTO execution_events
-                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
-                 SELECT 'posting', {posting}, 420 + n, 'posting_entered_run', jsonb_build_object(
-                     'run_id', '0193a1d4-0000-7000-8000-00000000000' || n + 1,
-                     'workflow_id', 3001, 'entry_conversation_id', 1
-                 )
-                 FROM generate_series(1, {runs}) n"
-            );
-            projected.run(&enter).await;
+            projected.run(&entering(posting, 421, runs)).await;
             projected.assert_equals_fold(posting, "in the next run").await;
             let left = format!("{MOVED_OF_RUNS} AND posting_id = {posting}");
             assert_eq!(projected.texts(&left).await, ["0"]);
@@ -103,4 +109,34 @@ fn a_long_run_is_the_fold_wherever_it_comes_back_to_and_ends_with_the_next() {
         projected.run(&wandering(1, 422, 521, 50)).await;
         projected.assert_equals_fold(1, "later in the next run").await;
     });
+}
+
+#[test]
+fn runs_go_on_while_a_store_is_migrated_and_also_between_two_steps_of_that() {
+    for step in ["posting event kind without plans", "advance posting states of long runs"] {
+        let (workspace, database) = (Workspace::new(), Database::before(step));
+        database.run("INSERT INTO postings (posting_id) VALUES (1), (2)");
+        let differing = "SELECT count(*)::text FROM differing_posting_states('{1, 2}')";
+        let check = |when: &str| assert_eq!(database.number(differing), 0, "{step}: {when}");
+        for posting in 1..=2 {
+            database.run(&wandering(posting, 1, 200, 200));
+            database.run(&wandering(posting, 201, 201, 200));
+        }
+        // outputs have moved, and one posting enters the next run
+        database.run(&entering(1, 202, 1));
+        check("before");
+
+        turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+        check("migrated");
+        for (posting, version) in [(1, 203), (2, 202)] {
+            for version in version..version + 100 {
+                database.run(&wandering(posting, version, version, 50));
+            }
+        }
+        check("gone on");
+        assert!(database.number(&format!("{MOVED_OF_RUNS} AND posting_id = 2")) > 0, "{step}");
+        database.run(&entering(2, 302, 1));
+        check("in the next run");
+        turing(&workspace, &database.url(), &["validate"]).expect_code(0);
+    }
 }

@@ -111,6 +111,15 @@ async fn sessions(database: &Database, isolation: &str) -> [PgConnection; 2] {
     sessions
 }
 
+/// Returns when so many sessions wait for locks.
+async fn until_waiting(projected: &Projected, sessions: &str) {
+    let waits = "SELECT count(*)::text FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while projected.texts(waits).await[0] != sessions {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn an_event_waits_for_its_predecessor_whichever_commits_first() {
     let database = Database::new();
@@ -207,17 +216,42 @@ fn of_two_that_wait_for_a_third_the_later_folds_all() {
                 execute(session, "COMMIT").await.unwrap();
             };
             let ending = async {
-                let waits = "SELECT count(*)::text FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-                while projected.texts(waits).await[0] != "2" {
-                    tokio::task::yield_now().await;
-                }
+                until_waiting(&projected, "2").await;
                 execute(&mut first[0], "COMMIT").await.unwrap();
             };
             tokio::join!(append(&mut second, 3), append(&mut third, 2), ending);
             let version = "SELECT aggregate_version::text FROM get_posting_state(1)";
             assert_eq!(projected.texts(version).await, ["4"], "round {round}");
             projected.assert_equals_fold(1, "in the end").await;
+        }
+    });
+}
+
+#[test]
+fn several_postings_are_locked_in_one_order_also_where_one_has_no_row() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(3).await;
+        projected.run(&insert(&[(1, 1, completed(1)), (3, 1, completed(1))])).await;
+        let [mut first, mut second] = sessions(&database, "READ COMMITTED").await;
+        execute(&mut first, &insert(&[(2, 1, completed(1))])).await.unwrap();
+        let rows = [(1, 2, completed(2)), (2, 2, completed(2)), (3, 3, completed(3))];
+        let waiting = async {
+            execute(&mut second, &insert(&rows)).await.unwrap();
+            execute(&mut second, "COMMIT").await.unwrap();
+        };
+        let going_on = async {
+            until_waiting(&projected, "1").await;
+            // the row that comes last is not locked by who waits for one before it
+            execute(&mut first, &insert(&[(3, 2, completed(2))])).await.unwrap();
+            execute(&mut first, "COMMIT").await.unwrap();
+        };
+        tokio::join!(waiting, going_on);
+        for (posting, version) in [(1, "2"), (2, "2"), (3, "3")] {
+            let kept = format!("SELECT aggregate_version::text FROM get_posting_state({posting})");
+            assert_eq!(projected.texts(&kept).await, [version], "posting {posting}");
+            projected.assert_equals_fold(posting, "in the end").await;
         }
     });
 }
