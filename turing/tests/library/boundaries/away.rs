@@ -126,7 +126,7 @@ async fn a_store_that_is_away_for_a_time_from_any_call_on_changes_nothing_campai
 
     let mut absences = 0;
     for death in [Death::Before, Death::After] {
-        for nth in (0..).step_by(if is_full { 1 } else { 5 }) {
+        for nth in (0..).step_by(if is_full { 1 } else { 3 }) {
             let memory = Arc::new(MemoryStore::new());
             let away = Away { inner: memory.clone(), calls: AtomicUsize::new(0), nth, death };
             let away = Arc::new(Layered(away));
