@@ -152,7 +152,7 @@ async fn unnest_each(postgres: &Postgres, plan: &Plan, postings: usize) -> Resul
         (0..each).map(turn).collect::<Vec<_>>()
     };
     let each = plan.calls(60_000 / postings as u64);
-    let insert = |turn: Vec<AppendRequest>| {
+    let insert = move |turn: Vec<AppendRequest>| {
         let held = held.clone();
         async move {
             held.lock().await.append_each(&turn).await.expect("nobody else writes these postings");
