@@ -65,9 +65,7 @@ fn sizes(plan: &Plan) -> String {
 pub(crate) fn figures(postgres: &Postgres, plan: &Plan, figures: &Figures) -> Result<(), Failure> {
     let text = format!(
         "# Results\n\nMade by `cargo bench -p es-benches --bench figures`, which writes this file; \
-         nothing in it is written by hand.\n\n{}\n\n{}\n\n{LEGEND}\n\n\
-         Beside other libraries: [peers](peers/RESULTS.md). Where the time goes: [PROFILE.md](PROFILE.md). By \
-         callers and by what is stored: [curves](curves/README.md).\n\n## Ratios\n\n{}\n## Figures\n\n{}",
+         nothing in it is written by hand.\n\n{}\n\n{}\n\n{LEGEND}\n\n## Ratios\n\n{}\n## Figures\n\n{}",
         circumstances(postgres, plan)?,
         sizes(plan),
         goals::table(figures, plan)?,
