@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -294,6 +295,31 @@ def test_threads_share_a_store_and_a_forked_process_connects_anew(
     os.close(reading)
     os.close(writing)
     assert own.append_event(DONE, aggregate_id=posting).aggregate_version == 10
+
+
+def test_a_forked_process_closes_no_connection_but_its_own(own: EventStore, posting: int) -> None:
+    own.append_event(DONE, aggregate_id=posting)
+    session = own._session()
+    child = os.fork()
+    if child == 0:
+        own.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert own.append_event(DONE, aggregate_id=posting).aggregate_version == 2
+    assert own._session() is session
+
+
+def test_a_process_forked_while_another_thread_connects_does_not_wait_for_it(
+    own: EventStore, posting: int
+) -> None:
+    with own._locks.setdefault(os.getpid(), threading.Lock()):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)  # ends one that waits
+            own.append_event(DONE, aggregate_id=posting)
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert own.get_current_version(posting) == 1
 
 
 def test_the_address_may_have_the_parameters_of_turings_programs(url: str, posting: int) -> None:

@@ -146,7 +146,8 @@ class AsyncEventStore:
 
     async def close(self) -> None:
         """Closes the connection, if it is the store's own."""
-        if self._own is not None:
+        # one of before a fork is the parent's, who goes on with it
+        if self._own is not None and self._process == os.getpid():
             await self._own.connection.close()
             self._own = None
 
