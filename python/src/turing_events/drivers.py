@@ -105,8 +105,10 @@ class Session:
                 "the event store waits for each answer, which a pipeline puts off: "
                 "call it outside of pipeline(); append_events() sends many events at once"
             )
+        # what has no parameters may be several statements, which the server would not prepare
+        is_sent_as_text = statement.result or statement.parameters is None
         kind = ("Async" if self._is_async else "") + (
-            "ClientCursor" if statement.result else "Cursor"
+            "ClientCursor" if is_sent_as_text else "Cursor"
         )
         return getattr(self._driver, kind)(self.connection, row_factory=self._driver.rows.tuple_row)
 
