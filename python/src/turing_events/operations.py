@@ -243,7 +243,8 @@ def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
     try:
         rows = yield statement
     except INTERRUPTIONS:
-        if was_idle and session.is_failed:
+        # also where it was done before the interruption
+        if was_idle and (session.is_failed or session.is_open):
             yield ROLLBACK
         raise
     if was_idle and session.is_open:
