@@ -117,6 +117,8 @@ def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(
         store.get_posting_state(posting, at_version=1, at=before)
     with pytest.raises(ValueError, match="without a time zone"):
         store.get_posting_state(posting, at=datetime(2026, 1, 1))
+    with pytest.raises(TypeError, match="which is no datetime: datetime.fromisoformat reads text"):
+        store.get_posting_state(posting, at="2026-01-01 10:00:00+00")  # type: ignore[arg-type]
 
 
 def test_a_posting_whose_first_event_is_missing_has_no_state(
