@@ -51,6 +51,7 @@ def test_an_error_is_also_the_drivers_and_survives_a_pickle(store: EventStore, d
     assert isinstance(error, driver.errors.ForeignKeyViolation)
     assert isinstance(error, driver.IntegrityError)
     assert (error.sqlstate, error.pgcode) == ("23503", "23503")
+    assert error.pgerror == getattr(error.__cause__, "pgerror", None)
     assert "posting 2000000000 is not registered" in str(error)
     assert 'cure: INSERT INTO "public".postings (posting_id) VALUES (2000000000)' in str(error)
     again = pickle.loads(pickle.dumps(error))
@@ -59,6 +60,14 @@ def test_an_error_is_also_the_drivers_and_survives_a_pickle(store: EventStore, d
         str(error),
         error.cure,
     )
+
+
+def test_an_unreadable_event_keeps_its_checkpoint_in_a_pickle() -> None:
+    error = turing_events.UnreadableEvent("event 1 of workflow 1 cannot be read")
+    error.checkpoint = "7:00000000-0000-0000-0000-000000000007"
+    again = pickle.loads(pickle.dumps(error))
+    # without, who goes on behind it would begin at the first event
+    assert (type(again), again.checkpoint) == (type(error), error.checkpoint)
 
 
 def test_a_database_without_a_store_is_told_of(connection: Any, driver: Any) -> None:
