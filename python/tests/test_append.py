@@ -356,6 +356,10 @@ def test_the_address_may_have_the_parameters_of_turings_programs(url: str, posti
     ) as store:
         assert store.append_event(DONE, aggregate_id=posting).aggregate_version == 1
         assert store._session().connection.prepare_threshold is None
+    with EventStore(dsn=f"{url}{mark}ssl-mode=prefer&ssl-root-cert=/nowhere") as store:
+        assert store.get_current_version(posting) == 1
+    with pytest.raises(ValueError, match="pooled=maybe in the address: write pooled=true"):
+        EventStore(dsn=f"{url}{mark}pooled=maybe")
 
 
 @settings(max_examples=60 * MANY)

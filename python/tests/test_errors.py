@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import psycopg
+import psycopg2.pool
 import pytest
 
 import turing_events
@@ -88,6 +90,16 @@ def test_what_is_no_connection_is_refused_with_what_to_give() -> None:
         TypeError, match="no connection of psycopg or psycopg2: give the driver's own"
     ):
         EventStore(object())
+    pool = psycopg2.pool.SimpleConnectionPool(0, 1)
+    with pytest.raises(TypeError, match="SimpleConnectionPool is no connection"):
+        EventStore(pool)
+
+
+def test_a_driver_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(ImportError, match=r"psycopg\[binary\]'\npsycopg: .*\npsycopg2: "):
+        EventStore(dsn="postgres:///x").get_current_version(1)
 
 
 def test_a_place_that_nobody_named_is_asked_for(
