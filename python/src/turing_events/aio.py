@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Optional, TypeVar
@@ -91,7 +91,7 @@ class AsyncEventStore:
 
     async def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
@@ -120,7 +120,7 @@ class AsyncEventStore:
 
     async def follow(
         self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 from types import TracebackType
@@ -100,7 +100,7 @@ class EventStore:
 
     def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
@@ -129,7 +129,7 @@ class EventStore:
 
     def follow(
         self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again
