@@ -358,6 +358,10 @@ def test_the_address_may_have_the_parameters_of_turings_programs(url: str, posti
         assert store._session().connection.prepare_threshold is None
     with EventStore(dsn=f"{url}{mark}ssl-mode=prefer&ssl-root-cert=/nowhere") as store:
         assert store.get_current_version(posting) == 1
+    with pytest.raises(
+        ValueError, match=r"begins with postgresql\+psycopg://: write postgres://…$"
+    ):
+        EventStore(dsn="postgresql+psycopg://user:secret@host/database")
     with pytest.raises(ValueError, match="pooled=maybe in the address: write pooled=true"):
         EventStore(dsn=f"{url}{mark}pooled=maybe")
 

@@ -133,7 +133,11 @@ class Address:
             raise ValueError(
                 "no connection, no dsn, and DATABASE_URL is not set: where is the event store?"
             )
-        base, mark, query = (dsn or "").partition("?" if "://" in (dsn or "") else "\0")
+        scheme, is_url, _ = (dsn or "").partition("://")
+        # libpq would repeat it, with the password
+        if is_url and "=" not in scheme and scheme not in ("postgres", "postgresql"):
+            raise ValueError(f"the address begins with {scheme}://: write postgres://…")
+        base, mark, query = (dsn or "").partition("?" if is_url else "\0")
         pairs = [pair.partition("=") for pair in query.split("&")]
         ours = {name: unquote(value) for name, _, value in pairs if name in _PARAMETERS}
         self.schema = schema or ours.get("schema") or "public"
