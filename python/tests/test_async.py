@@ -19,6 +19,8 @@ def methods(store: type) -> dict[str, tuple[Any, ...]]:
     def described(method: Any) -> tuple[Any, ...]:
         signature = inspect.signature(method)
         returned = str(signature.return_annotation).replace("Async", "")
+        # a generator that is awaited returns nothing
+        returned = returned.replace("[Event, None, None]", "[Event, None]")
         return (list(signature.parameters.values()), returned, method.__doc__)
 
     found = {name: method for name, method in vars(store).items() if inspect.isfunction(method)}

@@ -122,6 +122,19 @@ def test_transactions_within_one_another_are_psycopgs(
         assert own.get_current_version(posting) == 2
 
 
+def test_a_refusal_on_a_connection_that_prepares_everything_leaves_the_transaction_usable(
+    url: str, own: EventStore, posting: int
+) -> None:
+    with psycopg.connect(url, prepare_threshold=0) as connection:
+        store = EventStore(connection)
+        for version in (1, 2):
+            store.append_event(DONE, aggregate_id=posting)
+            with pytest.raises(VersionConflict):
+                store.append_event(DONE, aggregate_id=posting, aggregate_version=1)
+            assert store.get_current_version(posting) == version
+    assert own.get_current_version(posting) == 2
+
+
 @pytest.mark.parametrize("is_autocommit", [False, True])
 def test_a_refusal_within_psycopg2s_with_leaves_the_transaction_usable(
     url: str, own: EventStore, posting: int, is_autocommit: bool

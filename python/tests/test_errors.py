@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import psycopg
+import psycopg2.pool
 import pytest
 
 import turing_events
@@ -51,6 +53,7 @@ def test_an_error_is_also_the_drivers_and_survives_a_pickle(store: EventStore, d
     assert isinstance(error, driver.errors.ForeignKeyViolation)
     assert isinstance(error, driver.IntegrityError)
     assert (error.sqlstate, error.pgcode) == ("23503", "23503")
+    assert error.pgerror == getattr(error.__cause__, "pgerror", None)
     assert "posting 2000000000 is not registered" in str(error)
     assert 'cure: INSERT INTO "public".postings (posting_id) VALUES (2000000000)' in str(error)
     again = pickle.loads(pickle.dumps(error))
@@ -59,6 +62,14 @@ def test_an_error_is_also_the_drivers_and_survives_a_pickle(store: EventStore, d
         str(error),
         error.cure,
     )
+
+
+def test_an_unreadable_event_keeps_its_checkpoint_in_a_pickle() -> None:
+    error = turing_events.UnreadableEvent("event 1 of workflow 1 cannot be read")
+    error.checkpoint = "7:00000000-0000-0000-0000-000000000007"
+    again = pickle.loads(pickle.dumps(error))
+    # without, who goes on behind it would begin at the first event
+    assert (type(again), again.checkpoint) == (type(error), error.checkpoint)
 
 
 def test_a_database_without_a_store_is_told_of(connection: Any, driver: Any) -> None:
@@ -79,6 +90,16 @@ def test_what_is_no_connection_is_refused_with_what_to_give() -> None:
         TypeError, match="no connection of psycopg or psycopg2: give the driver's own"
     ):
         EventStore(object())
+    pool = psycopg2.pool.SimpleConnectionPool(0, 1)
+    with pytest.raises(TypeError, match="SimpleConnectionPool is no connection"):
+        EventStore(pool)
+
+
+def test_a_driver_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(ImportError, match=r"psycopg\[binary\]'\npsycopg: .*\npsycopg2: "):
+        EventStore(dsn="postgres:///x").get_current_version(1)
 
 
 def test_a_place_that_nobody_named_is_asked_for(

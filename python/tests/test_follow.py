@@ -9,8 +9,12 @@ from typing import Any, Callable
 import psycopg
 import pytest
 
+import turing_events.store
 from conftest import Connect
 from turing_events import Event, EventStore, LogDiverged, LogNotReadable
+from turing_events.drivers import Session
+from turing_events.records import Row
+from turing_events.statements import ROLLBACK, Statement
 
 DONE = "llm_call_completed"
 
@@ -100,6 +104,23 @@ def test_waiting_keeps_no_transaction_open_and_ends_none(
     cursor = connection.cursor()
     cursor.execute("SELECT data FROM postings WHERE posting_id = %s", [posting])
     assert cursor.fetchone()[0] == {"kept": True}
+
+
+def test_a_look_that_is_interrupted_when_it_is_done_leaves_no_transaction_open(
+    store: EventStore, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = turing_events.store._rows
+
+    def interrupted(session: Session, statement: Statement) -> list[Row]:
+        rows = done(session, statement)
+        if statement is not ROLLBACK:
+            raise KeyboardInterrupt
+        return rows
+
+    monkeypatch.setattr(turing_events.store, "_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(store.follow(poll_interval=None), None)
+    assert connection.info.transaction_status == 0
 
 
 @pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -45,6 +46,14 @@ def test_a_checkpoint_is_where_everything_before_is_decided() -> None:
     assert (frontier.position, frontier.event_id) == (7, f"{ID}7")
     assert (frontier.visible, frontier.visible_id, frontier.holders) == (7, f"{ID}7", ())
     assert Frontier.at(None) == Frontier.at("") == Frontier()
+
+
+@pytest.mark.parametrize(
+    "checkpoint", ["7", "7:", "7:x", f"²:{ID}7", f"7:{ID}7 ", 7, 0, UUID(int=7)]
+)
+def test_what_is_no_checkpoint_is_refused(checkpoint: Any) -> None:
+    with pytest.raises(ValueError, match="is no checkpoint: give the one of an event"):
+        Frontier.at(checkpoint)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,14 @@ def test_wheel_and_sdist_hold_the_package_and_work_in_a_fresh_environment(
     with tarfile.open(sdist) as archive:
         in_sdist = {member.name.partition("/")[2] for member in archive if member.isfile()}
     assert files(ROOT, "src", "core") < in_sdist
+    for name in ("LICENSE-APACHE", "LICENSE-MIT"):
+        # the package is built without what is around it
+        assert (ROOT / name).read_bytes() == (ROOT.parent / name).read_bytes()
+        assert name in in_sdist
+        assert any(
+            path.endswith(f".dist-info/licenses/{name}")
+            for path in zipfile.ZipFile(wheel).namelist()
+        )
 
     fresh = tmp_path / "fresh"
     venv.create(fresh, with_pip=True)

@@ -16,6 +16,7 @@ from conftest import MANY
 from documents import DOCUMENTS, same
 from turing_events import EventStore, UnreadableEvent
 from turing_events.documents import decode
+from turing_events.statements import Statements
 
 DONE = "llm_call_completed"
 STATE = [
@@ -116,6 +117,8 @@ def test_a_state_of_the_past_is_that_of_a_version_or_of_an_instant(
         store.get_posting_state(posting, at_version=1, at=before)
     with pytest.raises(ValueError, match="without a time zone"):
         store.get_posting_state(posting, at=datetime(2026, 1, 1))
+    with pytest.raises(TypeError, match="which is no datetime: datetime.fromisoformat reads text"):
+        store.get_posting_state(posting, at="2026-01-01 10:00:00+00")  # type: ignore[arg-type]
 
 
 def test_a_posting_whose_first_event_is_missing_has_no_state(
@@ -177,6 +180,28 @@ def test_a_long_stream_is_read_with_bounded_memory(own: EventStore, posting: int
     tracemalloc.stop()
     assert seen == list(range(1, 41))
     assert peak < 16 * len(megabyte), "40 MiB passed by"
+
+
+def test_what_metadata_has_counts_for_the_size_of_a_page(
+    own: EventStore, posting: int, now: str
+) -> None:
+    kind, about = "workflow", {"about": "x" * 65000}
+    own.append_events(
+        {"event_type": "noted", "aggregate_type": kind, "aggregate_id": posting, "metadata": about}
+        for _ in range(150)
+    )
+    statements = Statements("public")
+    limits = {"events": 150, "bytes": 4 * 1024 * 1024}
+    page = {"aggregate_type": kind, "aggregate_id": posting, "after_version": 0}
+    after = int(now.partition(":")[0] or 0)
+    for statement in (
+        statements("aggregate_page", **page, **limits),
+        statements("log_page", after=after, last=2**62, **limits),
+    ):
+        rows = own._session().connection.execute(statement.sql, statement.parameters).fetchall()
+        assert len(rows) == 65, "the first whose end is beyond 4 MiB is the last"
+    assert len(list(own.iter_aggregate_events(kind, posting))) == 150
+    assert len(list(own.follow(now, poll_interval=None))) == 150
 
 
 def test_pages_join_without_a_gap(own: EventStore, posting: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Optional, TypeVar
@@ -91,7 +91,7 @@ class AsyncEventStore:
 
     async def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
@@ -120,7 +120,7 @@ class AsyncEventStore:
 
     async def follow(
         self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again
@@ -146,7 +146,8 @@ class AsyncEventStore:
 
     async def close(self) -> None:
         """Closes the connection, if it is the store's own."""
-        if self._own is not None:
+        # one of before a fork is the parent's, who goes on with it
+        if self._own is not None and self._process == os.getpid():
             await self._own.connection.close()
             self._own = None
 

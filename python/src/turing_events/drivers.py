@@ -16,8 +16,15 @@ from .statements import Statement
 # libpq's transaction status, as both drivers tell it
 _IDLE, _OPEN, _FAILED = 0, 2, 3
 
-# in an address, what programs in Rust know and libpq does not
+# in an address, what programs in Rust know and libpq does not, or by another name
 _PARAMETERS = ("schema", "pooled", "statement-cache-capacity")
+_NAMES = {
+    "ssl-ca": "sslrootcert",
+    "ssl-cert": "sslcert",
+    "ssl-key": "sslkey",
+    "ssl-mode": "sslmode",
+    "ssl-root-cert": "sslrootcert",
+}
 
 # what a session of the store's own has, whatever the database's settings are
 _ENCODING = {"client_encoding": "utf8"}
@@ -33,7 +40,8 @@ class Session:
     def __init__(self, connection: Any, is_async: bool = False) -> None:
         names = {kind.__module__.partition(".")[0] for kind in type(connection).__mro__}
         found = names & {"psycopg", "psycopg2"}
-        if not found:
+        # their cursors and pools are none
+        if not found or not hasattr(connection, "info"):
             kind = type(connection)
             raise TypeError(
                 f"{kind.__module__}.{kind.__qualname__} is no connection of psycopg or psycopg2: "
@@ -105,8 +113,10 @@ class Session:
                 "the event store waits for each answer, which a pipeline puts off: "
                 "call it outside of pipeline(); append_events() sends many events at once"
             )
+        # what has no parameters may be several statements, which the server would not prepare
+        is_sent_as_text = statement.result or statement.parameters is None
         kind = ("Async" if self._is_async else "") + (
-            "ClientCursor" if statement.result else "Cursor"
+            "ClientCursor" if is_sent_as_text else "Cursor"
         )
         return getattr(self._driver, kind)(self.connection, row_factory=self._driver.rows.tuple_row)
 
@@ -123,29 +133,40 @@ class Address:
             raise ValueError(
                 "no connection, no dsn, and DATABASE_URL is not set: where is the event store?"
             )
-        base, mark, query = (dsn or "").partition("?" if "://" in (dsn or "") else "\0")
+        scheme, is_url, _ = (dsn or "").partition("://")
+        # libpq would repeat it, with the password
+        if is_url and "=" not in scheme and scheme not in ("postgres", "postgresql"):
+            raise ValueError(f"the address begins with {scheme}://: write postgres://…")
+        base, mark, query = (dsn or "").partition("?" if is_url else "\0")
         pairs = [pair.partition("=") for pair in query.split("&")]
         ours = {name: unquote(value) for name, _, value in pairs if name in _PARAMETERS}
         self.schema = schema or ours.get("schema") or "public"
-        self.is_pooled = ours.get("pooled") == "true"
-        self.dsn = base + mark + "&".join("".join(pair) for pair in pairs if pair[0] not in ours)
+        pooled = ours.get("pooled", "false")
+        if pooled not in ("true", "false"):
+            raise ValueError(f"pooled={pooled} in the address: write pooled=true, or leave it out")
+        self.is_pooled = pooled == "true"
+        passed_on = (
+            _NAMES.get(name, name) + sign + value
+            for name, sign, value in pairs
+            if name not in _PARAMETERS
+        )
+        self.dsn = base + mark + "&".join(passed_on)
 
     def connect(self) -> Any:
         """A connection on which each statement is a transaction."""
-        try:
-            psycopg = import_module("psycopg")
-        except ImportError:
-            connection = _imported("psycopg2", "psycopg").connect(self.dsn, **_ENCODING)
-            connection.autocommit = True
+        driver = _imported("psycopg", "psycopg2")
+        if driver.__name__ == "psycopg":
+            connection = driver.connect(self.dsn, **self._options())
         else:
-            connection = psycopg.connect(self.dsn, **self._options())
+            connection = driver.connect(self.dsn, **_ENCODING)
+            connection.autocommit = True
         if not self.is_pooled:
             with connection.cursor() as cursor:
                 cursor.execute(_READ_COMMITTED)
         return connection
 
     async def connect_async(self) -> Any:
-        psycopg = _imported("psycopg", "asyncio")
+        psycopg = _imported("psycopg")
         connection = await psycopg.AsyncConnection.connect(self.dsn, **self._options())
         if not self.is_pooled:
             await connection.execute(_READ_COMMITTED)
@@ -157,10 +178,14 @@ class Address:
         return {**options, "prepare_threshold": None} if self.is_pooled else options
 
 
-def _imported(driver: str, extra: str) -> Any:
-    try:
-        return import_module(driver)
-    except ImportError as error:
-        raise ImportError(
-            f"no driver is installed: pip install 'turing-events[{extra}]'"
-        ) from error
+def _imported(*drivers: str) -> Any:
+    """The first that is there and finds its libpq."""
+    problems = []
+    for driver in drivers:
+        try:
+            return import_module(driver)
+        except ImportError as error:
+            problems.append(f"{driver}: {str(error).strip()}")
+    raise ImportError(
+        "no driver can be loaded: pip install 'psycopg[binary]'\n" + "\n".join(problems)
+    )

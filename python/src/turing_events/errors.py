@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn, Optional
+
+# what a pickle has besides the text
+_KEPT = ("cause", "cure", "checkpoint")
 
 
 class EventStoreError(Exception):
@@ -32,13 +36,17 @@ class EventStoreError(Exception):
 
     pgcode = sqlstate  # as psycopg2 calls it
 
+    @property
+    def pgerror(self) -> Optional[str]:
+        """psycopg2's text of it."""
+        return getattr(self.__cause__, "pgerror", None)
+
     def __reduce__(self) -> Any:
         # the class that is also the driver's is made when it is needed, so nobody finds it by name
         return _restored, (
             vars(type(self)).get("made_of", type(self)),
             self.args[0],
-            self.cause,
-            self.cure,
+            {name: getattr(self, name) for name in _KEPT if hasattr(self, name)},
         )
 
 
@@ -140,7 +148,8 @@ def _also(kind: type[EventStoreError], driver: type[Exception]) -> Any:
     return type(kind.__name__, (kind, driver), {"__module__": kind.__module__, "made_of": kind})
 
 
-def _restored(kind: type[EventStoreError], text: str, cause: str, cure: str) -> EventStoreError:
+def _restored(kind: type[EventStoreError], text: str, fields: Mapping[str, Any]) -> EventStoreError:
     error = kind.__new__(kind, text)
-    error.args, error.cause, error.cure = (text,), cause, cure
+    error.args = (text,)
+    vars(error).update(fields)
     return error

@@ -5,11 +5,14 @@ The rule is the store's: docs/adr/0014-frontier.md, and `execution_events_next_l
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from .errors import LogDiverged, LogNotReadable
 from .records import Row
+
+_CHECKPOINT = re.compile("[0-9]{1,19}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,13 @@ class Frontier:
     @classmethod
     def at(cls, checkpoint: Optional[str]) -> Frontier:
         """Behind an event that was read: nothing at or below it is undecided."""
-        if not checkpoint:
+        if checkpoint is None or checkpoint == "":
             return cls()
-        position, separator, event_id = checkpoint.partition(":")
-        if not separator or not position.isdigit():
+        if not isinstance(checkpoint, str) or not _CHECKPOINT.fullmatch(checkpoint):
             raise ValueError(
                 f"{checkpoint!r} is no checkpoint: give the one of an event, or None to begin"
             )
+        position, _, event_id = checkpoint.partition(":")
         return cls(int(position), event_id, int(position), event_id)
 
     def parameters(self) -> dict[str, Any]:

@@ -81,15 +81,15 @@ class Operations:
             raise TypeError("aggregate_id is missing: of which aggregate is the event?")
         is_plain = self._parse_float is not None
         data = {} if event_data is None else event_data
-        version = aggregate_version
+        version, key = aggregate_version, idempotency_key
         return {
-            "event_type": event_type,
-            "aggregate_type": aggregate_type,
+            "event_type": _text(event_type, "event_type"),
+            "aggregate_type": _text(aggregate_type, "aggregate_type"),
             "aggregate_id": _whole(aggregate_id, "aggregate_id"),
             "event_data": _document(data, "event_data", is_plain),
             "metadata": None if metadata is None else _document(metadata, "metadata", is_plain),
             "aggregate_version": None if version is None else _whole(version, "aggregate_version"),
-            "idempotency_key": idempotency_key,
+            "idempotency_key": None if key is None else _text(key, "idempotency_key"),
         }
 
     def posting_state(
@@ -98,6 +98,10 @@ class Operations:
         posting_id = _whole(posting_id, "posting_id")
         if at_version is not None and at is not None:
             raise ValueError("at_version and at are two moments: give one of them")
+        if at is not None and not isinstance(at, datetime):
+            raise TypeError(
+                f"at is {at!r}, which is no datetime: datetime.fromisoformat reads text"
+            )
         if at is not None and at.tzinfo is None:
             raise ValueError(
                 "at is a time without a time zone: use datetime(…, tzinfo=timezone.utc)"
@@ -122,7 +126,7 @@ class Operations:
     ) -> Operation[list[Event]]:
         rows = yield self._statement(
             "aggregate_events",
-            aggregate_type=aggregate_type,
+            aggregate_type=_text(aggregate_type, "aggregate_type"),
             aggregate_id=_whole(aggregate_id, "aggregate_id"),
             after_version=_whole(after_version, "after_version"),
         )
@@ -133,7 +137,7 @@ class Operations:
     ) -> Operation[list[Row]]:
         rows = yield self._statement(
             "aggregate_page",
-            aggregate_type=aggregate_type,
+            aggregate_type=_text(aggregate_type, "aggregate_type"),
             aggregate_id=_whole(aggregate_id, "aggregate_id"),
             after_version=_whole(after_version, "after_version"),
             **pages.limits(),
@@ -144,7 +148,7 @@ class Operations:
     def current_version(self, aggregate_id: int, aggregate_type: str) -> Operation[int]:
         rows = yield self._statement(
             "current_version",
-            aggregate_type=aggregate_type,
+            aggregate_type=_text(aggregate_type, "aggregate_type"),
             aggregate_id=_whole(aggregate_id, "aggregate_id"),
         )
         version: int = rows[0][0]
@@ -181,6 +185,14 @@ def _whole(number: Any, name: str) -> int:
         return int(index(number))
     except TypeError:
         raise TypeError(f"{name} is {number!r}, which is no whole number") from None
+
+
+def _text(value: Any, name: str) -> str:
+    """Each driver would write something else as text, some in the time zone of the session."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, which is no text")
+    encode(value, name)  # tells what the database cannot hold
+    return value
 
 
 def _document(value: Mapping[str, Any], name: str, is_plain: bool) -> str:
@@ -243,7 +255,8 @@ def _apart(session: Session, statement: Statement) -> Operation[list[Row]]:
     try:
         rows = yield statement
     except INTERRUPTIONS:
-        if was_idle and session.is_failed:
+        # also where it was done before the interruption
+        if was_idle and (session.is_failed or session.is_open):
             yield ROLLBACK
         raise
     if was_idle and session.is_open:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 from types import TracebackType
@@ -44,7 +44,7 @@ class EventStore:
         self._address = Address(dsn, schema, is_needed=connection is None)
         self._own: Optional[Session] = None
         self._process = 0
-        self._lock = Lock()
+        self._locks: dict[int, Lock] = {}
         self._operations = Operations(self._address.schema, parse_float)
 
     def append_event(
@@ -100,7 +100,7 @@ class EventStore:
 
     def iter_aggregate_events(
         self, aggregate_type: str, aggregate_id: int, *, after_version: int = 0
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """The same, page by page: about 4 MiB are in memory, however many there are."""
         pages = Pages()
         while True:
@@ -129,7 +129,7 @@ class EventStore:
 
     def follow(
         self, after: Optional[str] = None, *, poll_interval: Optional[float] = 0.125
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """The events of all aggregates in the order of the log, none missed, whoever commits when.
 
         `after` is the checkpoint of the last event that was dealt with. At the end it looks again
@@ -155,7 +155,8 @@ class EventStore:
 
     def close(self) -> None:
         """Closes the connection, if it is the store's own."""
-        if self._own is not None:
+        # one of before a fork is the parent's, who goes on with it
+        if self._own is not None and self._process == os.getpid():
             self._own.connection.close()
             self._own = None
 
@@ -173,7 +174,8 @@ class EventStore:
     def _session(self) -> Session:
         if self._given is not None:
             return self._given
-        with self._lock:
+        # one that a thread held at a fork is never released in the child
+        with self._locks.setdefault(os.getpid(), Lock()):
             if self._own is None or self._own.is_lost or self._process != os.getpid():
                 self._own = Session(self._address.connect())
                 self._process = os.getpid()
