@@ -9,6 +9,8 @@
 //! 4. What follows an execution is recorded together with it, in one decision.
 //! 5. Every path ends with a reason, and a posting ends with the worst reason of its paths.
 //! 6. No counter passes its limit: runs of conversations, of one conversation, of one rule.
+//! 7. A state that was imported from another system is taken as it is, and is in no run: the posting
+//!    enters one as any other, and what completed elsewhere is never used in it.
 
 mod command;
 mod decide;

@@ -2,6 +2,7 @@
 
 mod failures;
 mod now;
+mod percentile;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,6 +26,7 @@ use crate::store::Store;
 pub use failures::{FailedPosting, FrequentError};
 use failures::{Failures, frequent};
 pub use now::{Now, account_now};
+use percentile::percentile;
 pub use waiting::{WaitingAttempt, WaitingError};
 
 /// What a run has done so far.
@@ -183,6 +185,11 @@ pub async fn account_of(
                 }
                 Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
             }
+        } else if event.is(PostingEvent::POSTING_STATE_IMPORTED)
+            && let Ok(import) = event.decode_one::<PostingEvent>()
+        {
+            // it names no run, and takes the posting out of the one in which it is
+            reading.take(&mut account, &event, &import);
         }
     }
     reading.finish(&mut account);
@@ -318,6 +325,9 @@ impl Reading {
                 let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 *account.ended.entry(reason).or_default() += 1;
             }
+            PostingStateImported { .. } => {
+                self.open.remove(posting);
+            }
             PathEnded { .. } | CircuitBreakerOpen { .. } => {}
         }
     }
@@ -364,13 +374,6 @@ impl Reading {
     }
 }
 
-/// The smallest of the sorted values that at least `percent` of 100 of them do not exceed: the
-/// nearest-rank percentile.
-fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied()
-}
-
 impl RunAccount {
     /// How many postings ended where the definition's author did not end them.
     pub fn failed(&self) -> usize {
@@ -382,19 +385,5 @@ impl RunAccount {
     /// it no other. Where that is not recorded, the time up to the last event.
     pub fn duration(&self) -> Duration {
         self.took.unwrap_or_else(|| self.last_event.since(self.began))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let values: Vec<u64> = (1..=100).collect();
-        assert_eq!((percentile(&values, 50), percentile(&values, 95)), (Some(50), Some(95)));
-        assert_eq!(percentile(&[7], 95), Some(7));
-        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
-        assert_eq!(percentile(&[], 50), None);
     }
 }

@@ -1,5 +1,7 @@
 //! What happens to a posting, under the names that are stored.
 
+use std::collections::BTreeMap;
+
 use es_core::Event;
 use es_core::event::{Payload, Timestamp};
 
@@ -257,5 +259,27 @@ pub enum PostingEvent {
         /// The run that it belongs to.
         #[event(metadata)]
         run_id: Noted<RunId>,
+    },
+    /// Another system's state of the posting was taken over. Whoever writes it there takes the posting
+    /// out of its run.
+    PostingStateImported {
+        /// Where it stood, such as `public.posting_state_checkpoints`.
+        source: String,
+        /// The SHA-256 of what was read there, in hexadecimal digits.
+        row_digest: String,
+        /// When it was written there, if that was noted.
+        #[serde(default)]
+        recorded_at: Option<Timestamp>,
+        /// Where the posting is.
+        #[serde(default)]
+        current_conversation_id: Option<ConversationId>,
+        /// Whether it has ended.
+        is_terminal: bool,
+        /// Whether the sequence and the outputs that were known before are forgotten.
+        replaces: bool,
+        /// The conversations that completed, behind those that were known before.
+        execution_sequence: Vec<ConversationId>,
+        /// The latest outputs, over those that were known before; `null` is none.
+        outputs: BTreeMap<ConversationId, Payload>,
     },
 }

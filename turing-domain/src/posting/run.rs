@@ -198,6 +198,8 @@ impl Aggregate for PostingRun {
                 *self = Self { run_id: *run_id, workflow_id: *workflow_id, ..Self::default() };
                 self.enter(*entry_conversation_id);
             }
+            // it is in none any more
+            PostingStateImported { .. } => *self = Self::default(),
             CircuitBreakerOpen { .. } => {}
         }
     }

@@ -16,7 +16,7 @@ use crate::posting::run::PostingRun;
 /// The state of a posting.
 ///
 /// The first four fields are the columns of the specification's projection. Events of other
-/// programs, which know no runs, change these four only.
+/// programs, which know no runs, change these four only; what was imported ends the way through a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Posting {
     current_conversation_id: Option<ConversationId>,
@@ -54,7 +54,7 @@ impl Posting {
         &self.outputs
     }
 
-    /// True from `posting_terminal` until the next run is entered.
+    /// True from `posting_terminal` until the next run is entered, or as an imported state says.
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
     }
@@ -79,7 +79,7 @@ impl Posting {
         self.terminal.as_ref()
     }
 
-    /// The run that the posting entered last.
+    /// The run that the posting entered last; none if its state was imported since.
     pub fn run(&self) -> Option<&PostingRun> {
         self.run.as_ref()
     }
@@ -138,6 +138,32 @@ impl Aggregate for Posting {
                 self.is_terminal = false;
                 self.terminal = None;
                 self.run = Some(PostingRun::default());
+            }
+            PostingStateImported {
+                current_conversation_id,
+                is_terminal,
+                replaces,
+                execution_sequence,
+                outputs,
+                ..
+            } => {
+                if *replaces {
+                    self.execution_sequence.clear();
+                    self.outputs.clear();
+                }
+                self.execution_sequence.extend(execution_sequence);
+                let outputs = outputs.iter().filter(|(_, output)| output.as_str() != "null");
+                self.outputs.extend(outputs.map(|(id, output)| (*id, output.clone())));
+                self.current_conversation_id = *current_conversation_id;
+                self.is_terminal = *is_terminal;
+                // how it ended is kept, if it had ended before
+                self.terminal = is_terminal.then(|| {
+                    self.terminal.take().unwrap_or(Terminal {
+                        reason: None,
+                        final_conversation_id: *current_conversation_id,
+                    })
+                });
+                self.run = None;
             }
             CircuitBreakerOpen { .. }
             | BranchTaken { .. }

@@ -175,6 +175,21 @@ fn retry(conversation: i32, attempt: u32, failure_type: FailureType, seconds: u6
     }
 }
 
+/// Another system's state: where the posting is, whether it has ended, and what completed there.
+fn imported(current: Option<i32>, is_terminal: bool, outputs: &[(i32, &str)]) -> PostingEvent {
+    let output = |(id, text): &(i32, &str)| (ConversationId(*id), Value::from(*text).into());
+    PostingEvent::PostingStateImported {
+        source: "public.posting_state_checkpoints".to_owned(),
+        row_digest: String::new(),
+        recorded_at: None,
+        current_conversation_id: current.map(ConversationId),
+        is_terminal,
+        replaces: false,
+        execution_sequence: outputs.iter().map(|(id, _)| ConversationId(*id)).collect(),
+        outputs: outputs.iter().map(output).collect(),
+    }
+}
+
 fn ready(posting: &Posting, workflow: &Workflow) -> Vec<i32> {
     posting.ready(workflow).iter().map(|step| step.conversation.id.0).collect()
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod conversation;
+pub(crate) mod imports;
 pub(crate) mod posting;
 pub(crate) mod shared;
 pub(crate) mod workflow;
@@ -18,7 +19,7 @@ es_testing::aggregate_laws! {
     events = posting::events(),
     snapshots = true,
     golden = "tests/golden/posting",
-    examples = posting::examples(),
+    examples = posting::examples().into_iter().chain(imports::examples()),
 }
 
 es_testing::aggregate_laws! {

@@ -185,6 +185,13 @@ proptest! {
         for event in &events {
             posting.evolve(event);
             completed += usize::from(has_completed_somewhere(event));
+            if let PostingEvent::PostingStateImported { replaces, execution_sequence, .. } = event {
+                if *replaces {
+                    completed = 0;
+                }
+                completed += execution_sequence.len();
+                prop_assert!(posting.run().is_none());
+            }
             if matches!(event, PostingEvent::PostingTerminal { .. }) {
                 prop_assert!(posting.is_terminal());
             }

@@ -136,6 +136,10 @@ impl Failures {
                     failed.due_at = Some(*due_at);
                 }
             }
+            // it is in no run any more, and did not end in this one
+            PostingStateImported { .. } => {
+                self.open.remove(posting);
+            }
             PostingEnteredRun { .. } | BranchTaken { .. } | CircuitBreakerOpen { .. } => {}
         }
     }

@@ -102,7 +102,8 @@ impl ConversationRow {
             | PathEnded { .. }
             | RetryScheduled { .. }
             | PostingTerminal { .. }
-            | CircuitBreakerOpen { .. } => {}
+            | CircuitBreakerOpen { .. }
+            | PostingStateImported { .. } => {}
         }
     }
 }

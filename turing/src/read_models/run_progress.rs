@@ -138,7 +138,11 @@ impl RunRow {
                 let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 count(self.ended.entry(reason).or_default());
             }
-            BranchTaken { .. } | PathEnded { .. } | CircuitBreakerOpen { .. } => {}
+            // an import names no run
+            BranchTaken { .. }
+            | PathEnded { .. }
+            | CircuitBreakerOpen { .. }
+            | PostingStateImported { .. } => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::support::{END, PROGRAM_PID, RUN, Workspace};
@@ -133,6 +134,50 @@ fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
     assert_eq!(account["conversations"]["10"]["open"], 4);
     let answer = workspace.turing(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(6);
     assert!(answer.stderr.contains("is in progress"), "{answer:#?}");
+}
+
+#[test]
+fn a_posting_whose_state_was_imported_is_out_of_its_run_until_it_enters_it_again() {
+    let workspace = workspace();
+    let body = format!("if [ ! -e healed ]; then kill -9 {PROGRAM_PID}; exit 1; fi; echo ok");
+    workspace.script("check.sh", &body);
+    workspace.run(&["--parallel", "1"]);
+    let theirs = json!({
+        "source": "public.posting_state_checkpoints",
+        "row_digest": "",
+        "recorded_at": null,
+        "current_conversation_id": 7,
+        "is_terminal": false,
+        "replaces": false,
+        "execution_sequence": [7],
+        "outputs": {"7": "theirs"},
+    });
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    let import = "INSERT INTO execution_events
+            (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+        VALUES ('00000000-0000-4000-8000-000000000001', 'posting', '2', 2, 'posting_state_imported', ?1)";
+    assert_eq!(store.execute(import, [theirs.to_string()]).unwrap(), 1);
+    drop(store);
+
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&account["open"], &account["not_entered"]), (&json!(3), &json!(1)));
+    assert_eq!(account["conversations"]["10"]["open"], 3);
+    let events = workspace.turing(&["events", "posting", "2"]).expect_code(0).stdout;
+    assert!(events.contains(" posting_state_imported "), "{events}");
+    assert!(events.contains(r#"outputs: {"7":"theirs"}"#), "{events}");
+    let state = workspace.state(2);
+    assert_eq!((&state["current_conversation_id"], &state["run"]), (&json!(7), &json!(null)));
+
+    workspace.file("healed", "");
+    workspace.run(&[]).expect_code(0);
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&account["open"], &account["not_entered"]), (&json!(0), &json!(0)));
+    assert_eq!(account["ended"], json!({"completed": 4}));
+    assert_eq!(workspace.state(2)["execution_sequence"], json!([7, 10]));
+    let model = ["projection", "show", "posting_state", "posting/2", "--json"];
+    let shown = workspace.turing(&model).expect_code(0).stdout;
+    assert!(shown.contains("theirs"), "{shown}");
+    workspace.turing(&["validate"]).expect_code(0);
 }
 
 #[test]

@@ -263,11 +263,34 @@ fn spoiled(chance: &mut Rng, payload: Value) -> Value {
     }
 }
 
+/// Another system's state of a posting.
+fn import(chance: &mut Rng) -> Value {
+    let sequence: Vec<_> = (0..chance.usize(..4)).map(|_| id(chance)).collect();
+    let outputs = (0..chance.usize(..4)).map(|_| {
+        let key = match chance.u32(..40) {
+            0 => pick(chance, &["01", "-0", "-01", "+1", "1.0", "1e1", " 1", "x", ""]).to_owned(),
+            1 => (chance.i64(..) >> 30).to_string(),
+            _ => chance.i32(-1..=5).to_string(),
+        };
+        (key, odd(chance))
+    });
+    let outputs: Map<_, _> = outputs.collect();
+    json!({
+        "source": "public.posting_state_checkpoints", "row_digest": "3a6eb0790f39ac87",
+        "recorded_at": if rarely(chance, 4) { due(chance) } else { Value::Null },
+        "current_conversation_id": id(chance),
+        "is_terminal": chance.bool(),
+        "replaces": rarely(chance, 4),
+        "execution_sequence": sequence,
+        "outputs": outputs,
+    })
+}
+
 /// Any event of a posting, or one of a kind that no posting has.
 pub(crate) fn any_event(chance: &mut Rng) -> Draft {
     let completed = ["script_execution_completed", "llm_call_completed", "human_task_completed"];
     let failed = ["script_execution_failed", "llm_call_failed", "human_task_failed"];
-    let (event_type, payload) = match chance.u32(..40) {
+    let (event_type, payload) = match chance.u32(..45) {
         0..=11 => (pick(chance, &completed), json!({"output": odd(chance), "status": "SUCCESS"})),
         12..=17 => {
             (pick(chance, &failed), json!({"error": odd(chance), "failure_type": reason(chance)}))
@@ -306,6 +329,7 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
             }),
         ),
         38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
+        39..=43 => ("posting_state_imported", import(chance)),
         _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
     };
     let json = spoiled(chance, payload);

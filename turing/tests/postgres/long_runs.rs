@@ -1,8 +1,12 @@
 //! Runs with many conversations: what an append to them costs, and that their states are whole.
 
+use serde_json::json;
+
 use crate::database::{Database, turing};
+use crate::histories::Draft;
 use crate::long_postings::cost;
 use crate::projected::Projected;
+use crate::read_models::insert;
 use crate::support::Workspace;
 
 /// Inserts steps of one run from one version to another, on a way through so many conversations that comes
@@ -51,6 +55,16 @@ fn entering(posting: i32, from: i32, runs: i32) -> String {
          )
          FROM generate_series(1, {runs}) n"
     )
+}
+
+/// Another system's state, in which one conversation has completed.
+fn import(replaces: bool) -> Draft {
+    let payload = json!({
+        "source": "public.posting_state_checkpoints", "row_digest": "", "is_terminal": false,
+        "current_conversation_id": 7, "replaces": replaces, "execution_sequence": [7],
+        "outputs": {"7": "theirs"},
+    });
+    Draft { event_type: "posting_state_imported", payload: payload.into(), metadata: json!({}) }
 }
 
 /// The conversations of runs that have moved out of their rows.
@@ -112,8 +126,58 @@ fn a_long_run_is_the_fold_wherever_it_comes_back_to_and_ends_with_the_next() {
 }
 
 #[test]
+fn an_import_ends_a_long_run_and_leaves_nothing_of_what_it_replaces() {
+    Projected::in_a_database(async |projected| {
+        projected.clear(4).await;
+        for posting in 1..=4 {
+            projected.run(&wandering(posting, 1, 420, 200)).await;
+        }
+        let parts = projected.texts(MOVED_OF_RUNS).await[0].parse::<i32>().unwrap();
+        assert!(parts > 100, "{parts}");
+        let completed = || Draft {
+            event_type: "llm_call_completed",
+            payload: json!({"output": "ours"}).into(),
+            metadata: json!({"conversation_id": 8}),
+        };
+        projected.run(&insert(&[(1, 421, import(false))])).await;
+        projected.run(&insert(&[(2, 421, import(true))])).await;
+        // between others, in one statement
+        let rows = [(3, 421, completed()), (3, 422, import(false)), (3, 423, completed())];
+        projected.run(&insert(&rows)).await;
+        let rows = [(4, 421, completed()), (4, 422, import(true)), (4, 423, completed())];
+        projected.run(&insert(&rows)).await;
+        for posting in 1..=4 {
+            projected.assert_equals_fold(posting, "imported").await;
+        }
+        assert_eq!(projected.texts(MOVED_OF_RUNS).await, ["0"]);
+        let left = "SELECT count(*)::text FROM posting_state_rows r
+            LEFT JOIN posting_state_values v USING (posting_id)
+            LEFT JOIN posting_state_completions c USING (posting_id)
+            WHERE r.posting_id IN (2, 4)
+                AND (v.key IS NOT NULL OR c.first IS NOT NULL OR r.moved_bytes > 0)";
+        assert_eq!(projected.texts(left).await, ["0"]);
+
+        for (posting, version) in [(1, 422), (2, 422), (3, 424), (4, 424)] {
+            projected.run(&entering(posting, version, 1)).await;
+            for version in (version + 1..version + 100).step_by(3) {
+                projected.run(&wandering(posting, version, version + 2, 200)).await;
+            }
+            projected.assert_equals_fold(posting, "in the next run").await;
+        }
+        let live = projected.rows().await;
+        projected.run("SELECT rebuild_posting_state(posting_id) FROM postings").await;
+        assert_eq!(projected.rows().await, live, "rebuilt");
+    });
+}
+
+#[test]
 fn runs_go_on_while_a_store_is_migrated_and_also_between_two_steps_of_that() {
-    for step in ["posting event kind without plans", "advance posting states of long runs"] {
+    for step in [
+        "posting event kind without plans",
+        "advance posting states of long runs",
+        "posting event kind of imports",
+        "advance posting states of imports",
+    ] {
         let (workspace, database) = (Workspace::new(), Database::before(step));
         database.run("INSERT INTO postings (posting_id) VALUES (1), (2)");
         let differing = "SELECT count(*)::text FROM differing_posting_states('{1, 2}')";

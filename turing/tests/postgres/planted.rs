@@ -23,12 +23,20 @@ fn what_stands_beside_a_function_is_not_meant() {
         let branch =
             || draft("branch_taken", serde_json::json!({"rule": 1, "priority": 1, "to": 2}));
         let ends = || draft("posting_terminal", serde_json::json!({"reason": "r"}));
+        let imported = |replaces: bool| {
+            let theirs = serde_json::json!({
+                "source": "theirs", "row_digest": "", "current_conversation_id": 2, "is_terminal": true,
+                "replaces": replaces, "execution_sequence": [2], "outputs": {"2": ["theirs"]},
+            });
+            draft("posting_state_imported", theirs)
+        };
         for version in 1..=2 {
             let rows: Vec<_> = (1..=3).map(|posting| (posting, version, done())).collect();
             projected.run(&insert(&rows)).await;
         }
         let rows = [(1, 3, failed()), (1, 4, branch()), (1, 5, ends()), (2, 3, failed())];
         projected.run(&insert(&rows)).await;
+        projected.run(&insert(&[(1, 6, imported(false)), (2, 4, imported(true))])).await;
         projected
             .run(
                 "SELECT append_event('circuit_breaker_open'::text, 3, '{}'::jsonb, '{}'::jsonb, 'posting'::text);

@@ -11,7 +11,7 @@ use serde_json::json;
 use turing_domain::{Posting, PostingId};
 
 use crate::database::{Database, turing};
-use crate::histories::any_event;
+use crate::histories::{Draft, any_event};
 use crate::projected::Projected;
 use crate::read_models::call;
 use crate::support::{RUN, Workspace};
@@ -259,7 +259,15 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
         let keeping = postings.clone().snapshot_every(0);
         let mut compared = 0;
         for version in 1..=8 {
-            projected.run(&call(1, &any_event(&mut chance))).await;
+            let draft = match version {
+                1 => Draft {
+                    event_type: "llm_call_completed",
+                    payload: json!({"output": "readable"}).into(),
+                    metadata: json!({"conversation_id": 1}),
+                },
+                _ => any_event(&mut chance),
+            };
+            projected.run(&call(1, &draft)).await;
             for id in [1, 2] {
                 // some of these events no program can read
                 let loaded = keeping.load(&PostingId(id)).await.map_err(|error| error.to_string());

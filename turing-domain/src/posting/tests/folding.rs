@@ -105,6 +105,55 @@ fn nothing_moves_a_terminal_posting_but_a_new_run() {
 }
 
 #[test]
+fn an_imported_state_is_added_to_what_was_known_or_takes_its_place() {
+    let import = |replaces: bool| {
+        stored(
+            "posting_state_imported",
+            json!({
+                "source": "public.posting_state_checkpoints",
+                "row_digest": "",
+                "is_terminal": false,
+                "replaces": replaces,
+                "execution_sequence": [2, 3],
+                "outputs": {"1": null, "2": "b"},
+            }),
+            Value::Null,
+        )
+    };
+    let known = [entered(), completed(1, "a"), terminal(EndReason::Completed, 1)];
+    let added = fold(known.clone().into_iter().chain([import(false)]));
+    assert_eq!(added.execution_sequence(), [1, 2, 3].map(ConversationId));
+    let outputs = serde_json::to_value(added.outputs()).unwrap();
+    assert_eq!(outputs, json!({"1": "a", "2": "b"}), "null hides none");
+    let replaced = fold(known.into_iter().chain([import(true)]));
+    assert_eq!(replaced.execution_sequence(), [2, 3].map(ConversationId));
+    let outputs = serde_json::to_value(replaced.outputs()).unwrap();
+    assert_eq!(outputs, json!({"2": "b"}));
+    for posting in [added, replaced] {
+        assert_eq!((posting.current_conversation_id(), posting.run()), (None, None));
+        assert_eq!((posting.is_terminal(), posting.terminal()), (false, None));
+        assert!(posting.ended_in(run(1)).is_some(), "what it ended in stays");
+    }
+}
+
+#[test]
+fn an_imported_end_keeps_how_the_posting_had_ended() {
+    let ended = |known: &[PostingEvent]| {
+        let posting = fold(known.iter().cloned().chain([imported(Some(2), true, &[])]));
+        assert!(posting.is_terminal());
+        assert_eq!(posting.current_conversation_id(), Some(ConversationId(2)));
+        posting.terminal().cloned()
+    };
+    let of_actor = Terminal {
+        reason: Some(EndReason::ActorFailed),
+        final_conversation_id: Some(ConversationId(1)),
+    };
+    assert_eq!(ended(&[entered(), terminal(EndReason::ActorFailed, 1)]), Some(of_actor));
+    let unknown = Terminal { reason: None, final_conversation_id: Some(ConversationId(2)) };
+    assert_eq!(ended(&[entered(), completed(1, "a")]), Some(unknown));
+}
+
+#[test]
 fn the_current_conversation_is_the_lowest_open_one_then_the_last_one() {
     let mut posting =
         fold([entered(), completed(1, "a"), taken(1, 1, Some(3)), taken(1, 2, Some(2))]);

@@ -47,6 +47,41 @@ fn a_new_run_reopens_a_terminal_posting_and_hides_old_outputs() {
 }
 
 #[test]
+fn a_posting_whose_state_was_imported_enters_a_run_as_any_other() {
+    let workflow = one();
+    for is_terminal in [false, true] {
+        // also the one in which it was open
+        let theirs = imported(Some(7), is_terminal, &[(1, "theirs")]);
+        let posting = given::<Posting>([entered(), theirs])
+            .when(|posting| posting.enter_run(&workflow, run(1)))
+            .then([entered()])
+            .then_again_nothing()
+            .state();
+        assert!(!posting.is_terminal() && posting.terminal().is_none());
+        assert_eq!(ready(&posting, &workflow), [1]);
+        assert_eq!(posting.execution_sequence(), [FIRST]);
+        assert_eq!(posting.usable_output(FIRST), None, "what completed elsewhere is of no run");
+    }
+    given::<Posting>(finished().into_iter().chain([imported(None, false, &[])]))
+        .when(|posting| posting.enter_run(&workflow, run(1)))
+        .then_nothing();
+}
+
+#[test]
+fn an_import_takes_a_posting_out_of_its_run() {
+    let workflow = one();
+    let left = || given::<Posting>([entered(), imported(Some(1), false, &[])]);
+    left()
+        .when(|posting| posting.complete(&workflow, &answer(1, "a")))
+        .then_rejected(PostingRejection::NotInRun);
+    left().when(|posting| posting.abandon_run(run(1))).then_rejected(PostingRejection::NotInRun);
+    left().when(|posting| posting.settle(&workflow, NOW, 1.0)).then_nothing();
+    let left: PostingRun =
+        es_core::execution::fold(&[entered(), completed(1, "a"), imported(Some(1), false, &[])]);
+    assert_eq!(left, PostingRun::default());
+}
+
+#[test]
 fn a_posting_leaves_a_run_before_it_enters_another() {
     let workflow = one();
     given::<Posting>([entered()])

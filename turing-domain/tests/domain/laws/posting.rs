@@ -10,6 +10,7 @@ use turing_domain::{
     ActorId, ConversationId, EndReason, FailureType, Noted, PostingEvent, RunId, WorkflowId,
 };
 
+use super::imports;
 use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
 
 /// The metadata of an execution.
@@ -209,6 +210,7 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
         (Execution::any(), noted(texts()), noted(failure_types()))
             .prop_map(|(execution, error, failure)| execution.human_failed(error, failure)),
         way_events(),
+        imports::events(outputs()),
     ]
     .boxed()
 }

@@ -33,6 +33,8 @@ pub(crate) enum Act {
     RecordOnly(Index, String),
     /// Goes on from answers that were only recorded.
     Settle,
+    /// Takes another system's state over: whether that has ended, whether it replaces all, and an output.
+    Import([bool; 2], String),
 }
 
 pub(crate) fn act() -> impl Strategy<Value = Act> {
@@ -43,6 +45,7 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         2 => (any::<Index>(), result()).prop_map(|(pick, result)| Act::ReportStale(pick, result)),
         1 => (any::<Index>(), output()).prop_map(|(pick, output)| Act::RecordOnly(pick, output)),
         1 => Just(Act::Settle),
+        1 => (any::<[bool; 2]>(), output()).prop_map(|(how, output)| Act::Import(how, output)),
     ]
 }
 
@@ -202,6 +205,8 @@ pub(crate) fn any_event() -> impl Strategy<Value = PostingEvent> {
                 run_id,
             }
         }),
+        1 => (1..=4_i32, any::<[bool; 2]>(), any_json())
+            .prop_map(|(id, how, json)| imported(id, how, json)),
     ]
 }
 
@@ -219,6 +224,25 @@ pub(crate) fn completed(
         duration_ms: Noted::ABSENT,
         retry_count: Noted::ABSENT,
         run_id,
+    }
+}
+
+/// Another system's state, in which this conversation has completed.
+pub(crate) fn imported(
+    conversation: i32,
+    [is_terminal, replaces]: [bool; 2],
+    output: impl Into<Payload>,
+) -> PostingEvent {
+    let conversation_id = ConversationId(conversation);
+    PostingEvent::PostingStateImported {
+        source: "theirs".to_owned(),
+        row_digest: String::new(),
+        recorded_at: None,
+        current_conversation_id: Some(conversation_id),
+        is_terminal,
+        replaces,
+        execution_sequence: vec![conversation_id],
+        outputs: BTreeMap::from([(conversation_id, output.into())]),
     }
 }
 

@@ -9,7 +9,7 @@ use turing_domain::{
 };
 use uuid::Uuid;
 
-use super::generate::{Act, Answer, completed};
+use super::generate::{Act, Answer, completed, imported};
 
 pub(crate) fn run_id(number: u128) -> RunId {
     RunId(Uuid::from_u128(number))
@@ -62,6 +62,9 @@ impl<'a> Game<'a> {
                 if self.posting.run().is_some() {
                     let abandoned = self.posting.abandon_run(run_id(self.run));
                     self.record(abandoned);
+                }
+                // an import takes it out of the run in which it ended, too
+                if self.posting.ended_in(run_id(self.run)).is_some() {
                     self.run += 1;
                 }
                 self.enter();
@@ -94,6 +97,10 @@ impl<'a> Game<'a> {
             Act::Settle => {
                 let events = self.posting.settle(self.workflow, Timestamp::EPOCH, 0.5);
                 self.record(events);
+            }
+            Act::Import(how, output) => {
+                let output = Value::from(format!("{output}{}", self.mark));
+                self.record(Ok(vec![imported(1, *how, output)]));
             }
         }
     }

@@ -63,6 +63,19 @@ fn repeated(at: i32) -> PostingEvent {
     }
 }
 
+fn imported() -> PostingEvent {
+    PostingEvent::PostingStateImported {
+        source: "public.posting_state_checkpoints".to_owned(),
+        row_digest: String::new(),
+        recorded_at: None,
+        current_conversation_id: None,
+        is_terminal: true,
+        replaces: false,
+        execution_sequence: Vec::new(),
+        outputs: BTreeMap::new(),
+    }
+}
+
 fn read_all(events: &[(&str, PostingEvent)]) -> (Vec<FailedPosting>, Vec<FailedPosting>) {
     let mut failures = Failures::default();
     for (posting, event) in events {
@@ -120,6 +133,18 @@ fn an_attempt_waits_from_when_its_repeat_is_recorded_until_it_succeeds() {
     assert_eq!(told[0].due_at, Timestamp::from_micros(DUE));
     failures.take("1", &terminal(20, EndReason::ActorFailed));
     assert_eq!(failures.waiting(), []);
+}
+
+#[test]
+fn a_posting_that_an_import_took_out_of_its_run_waits_for_nothing_and_has_not_failed() {
+    let mut failures = Failures::default();
+    for event in [failed(10, "bad", None), repeated(10), failed(20, "for good", None)] {
+        failures.take("1", &event);
+    }
+    assert_eq!(failures.waiting().len(), 1);
+    failures.take("1", &imported());
+    assert_eq!(failures.waiting(), []);
+    assert_eq!(failures.into_postings(), (Vec::new(), Vec::new()));
 }
 
 #[test]

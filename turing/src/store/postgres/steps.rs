@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 58] = [
+pub(super) const STEPS: [(&str, &str); 61] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -66,4 +66,7 @@ pub(super) const STEPS: [(&str, &str); 58] = [
     ("posting state parts of runs (from 27 on)", sql!("0056_posting_state_parts_of_runs")),
     ("posting states of parts of runs (from 27 on)", sql!("0057_posting_states")),
     ("advance posting states of long runs (from 27 on)", sql!("0058_advance_posting_states")),
+    ("posting event kind of imports (from 27 on)", sql!("0059_posting_event_kind")),
+    ("posting states of imports (from 27 on)", sql!("0060_posting_states")),
+    ("advance posting states of imports (from 27 on)", sql!("0061_advance_posting_states")),
 ];
