@@ -1,0 +1,1 @@
+UPDATE "{schema}".cutovers SET old_table = NULL
