@@ -56,7 +56,7 @@ use crate::store::Store;
 use hold::Hold;
 use row::{CutoverRow, Known};
 use statements::{Statements, query};
-use work::{LOCK, Work};
+use work::{LOCK, Line, Work};
 
 /// Somebody who carries the cutover of a store on.
 #[derive(Debug, Clone)]
@@ -110,6 +110,11 @@ impl Mover {
     /// Begins a transaction, which does `what`.
     async fn begin(&self, what: &'static str) -> Result<Work, StoreError> {
         Work::begin(&self.config, &self.statements, what).await
+    }
+
+    /// The same behind another one, on its connection.
+    async fn begin_on(&self, line: &mut Line, what: &'static str) -> Result<Work, StoreError> {
+        Work::begin_on(line, &self.config, &self.statements, what).await
     }
 
     /// The stream and the row as they are now; they may be of different moments.

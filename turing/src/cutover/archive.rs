@@ -11,7 +11,6 @@ use turing_domain::CutoverArchive;
 
 use super::error::CutoverError;
 use super::spelled::Spelled;
-use super::statements::query;
 use super::work::{Patience, Work};
 use super::{CutoverRow, Mover};
 
@@ -116,7 +115,6 @@ impl Mover {
         let decided =
             self.decided(|cutover| cutover.drop_old_table(sha256, now, &self.who)).await?;
         work.carry_out("drop").await?;
-        work.write(query(&self.statements.forget_old_table)).await?;
         self.record(&mut work, decided).await?;
         Ok(work.commit().await?)
     }

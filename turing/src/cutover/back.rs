@@ -13,7 +13,7 @@ use super::error::CutoverError;
 use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Patience, Work};
+use super::work::{Line, Patience, Work};
 
 /// How many postings are written back at once at most.
 const MOST: u32 = 500;
@@ -42,7 +42,8 @@ pub struct WentBack {
     pub from: CutoverPhase,
     /// The phase that holds again.
     pub to: CutoverPhase,
-    /// How many postings were written to the old table for that.
+    /// How many postings were written to the old table for that, before the moment in which everybody
+    /// waited.
     pub written_back: u64,
 }
 
@@ -103,26 +104,26 @@ impl Mover {
         &self,
         from: CutoverPhase,
         to: CutoverPhase,
-        before: u64,
+        written_back: u64,
         since: Option<i64>,
     ) -> Result<WentBack, CutoverError> {
         let mut work = self.begin("going back").await?;
         self.known(&mut work).await?;
+        // before the first lock, behind which nobody reads events either
+        let decided =
+            self.decided(|cutover| cutover.roll_back(to, written_back, &self.who)).await?;
         if let Some(action) = undoing(from) {
             work.carry_out(action).await?;
         }
-        let mut written_back = before;
         if let Some(since) = since {
             // nobody appends from here on: these are all that there are
             let postings = self.postings_since(&mut work, since).await?;
-            written_back += self.write_old(&mut work, postings).await?;
+            self.write_old(&mut work, postings).await?;
         }
         if to < CutoverPhase::DualWrite {
             work.write(query(&self.statements.forget_backfill)).await?;
         }
         self.enter(&mut work, to).await?;
-        let decided =
-            self.decided(|cutover| cutover.roll_back(to, written_back, &self.who)).await?;
         self.record(&mut work, decided).await?;
         work.commit().await?;
         Ok(WentBack { from, to, written_back })
@@ -137,16 +138,16 @@ impl Mover {
         work.undo().await?;
         let meter = Meter::new(Doing::WritingBack, 0, of);
         let mut portion = Portion::up_to(MOST);
-        let (mut last, mut seen, mut written) = (None, 0, 0);
+        let (mut last, mut seen, mut written, mut line) = (None, 0, 0, Line::default());
         loop {
             if go_on(&meter.progress(seen)).is_break() {
                 return Err(CutoverError::Stopped);
             }
-            let postings = self.next_postings(last, portion.size()).await?;
+            let postings = self.next_postings(&mut line, last, portion.size()).await?;
             let Some(next) = postings.last().copied() else { break };
             seen += postings.len() as u64;
             let began = Instant::now();
-            written += self.write_some(postings).await?;
+            written += self.write_some(&mut line, postings).await?;
             portion.took(began.elapsed());
             last = Some(next);
         }
@@ -157,7 +158,7 @@ impl Mover {
             let postings = self.postings_since(&mut work, position).await?;
             work.undo().await?;
             for some in postings.chunks(MOST as usize) {
-                written += self.write_some(some.to_vec()).await?;
+                written += self.write_some(&mut line, some.to_vec()).await?;
             }
             position = next;
             if postings.len() <= FEW {
@@ -190,16 +191,17 @@ impl Mover {
 
     async fn next_postings(
         &self,
+        line: &mut Line,
         after: Option<i32>,
         count: i32,
     ) -> Result<Vec<i32>, CutoverError> {
-        let mut work = self.begin("looking for postings").await?;
+        let mut work = self.begin_on(line, "looking for postings").await?;
         let next = query(&self.statements.next_postings).bind(after).bind(i64::from(count));
         let rows = work.rows(next).await?;
         let postings: Result<Vec<i32>, StoreError> =
             rows.iter().map(|row| work.read(row, |row| row.try_get(0))).collect();
         let postings = postings?;
-        work.undo().await?;
+        work.commit_on(line).await?;
         Ok(postings)
     }
 
@@ -210,20 +212,24 @@ impl Mover {
     }
 
     /// Writes those of these that differ, in a transaction of its own.
-    async fn write_some(&self, postings: Vec<i32>) -> Result<u64, CutoverError> {
+    async fn write_some(&self, line: &mut Line, postings: Vec<i32>) -> Result<u64, CutoverError> {
         let mut patience = Patience::new();
         loop {
-            let done = self.try_write_some(postings.clone()).await;
+            let done = self.try_write_some(line, postings.clone()).await;
             if !patience.again(&done).await {
                 return done;
             }
         }
     }
 
-    async fn try_write_some(&self, postings: Vec<i32>) -> Result<u64, CutoverError> {
-        let mut work = self.begin("writing the old table").await?;
+    async fn try_write_some(
+        &self,
+        line: &mut Line,
+        postings: Vec<i32>,
+    ) -> Result<u64, CutoverError> {
+        let mut work = self.begin_on(line, "writing the old table").await?;
         let written = self.write_old(&mut work, postings).await?;
-        work.commit().await?;
+        work.commit_on(line).await?;
         Ok(written)
     }
 

@@ -16,7 +16,7 @@ use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::spelled::Spelled;
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Patience, Work};
+use super::work::{Line, Patience, Work};
 
 /// How the backfill goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +96,14 @@ impl Mover {
             tenth.min(options.batch)
         });
         let mut portion = Portion::up_to(most.get());
+        let mut line = Line::default();
         loop {
             if go_on(&meter.progress(done)).is_break() {
                 let mut work = self.begin("asking how far the backfill is").await?;
                 return Ok(self.backfilled(&mut work, total, false).await?);
             }
             let began = Instant::now();
-            let step = self.import_some(last, portion.size()).await?;
+            let step = self.import_some(&mut line, last, portion.size()).await?;
             portion.took(began.elapsed());
             done += step.seen;
             match step.last {
@@ -145,18 +146,28 @@ impl Mover {
     }
 
     /// The next portion.
-    async fn import_some(&self, after: Option<i32>, count: i32) -> Result<Step, CutoverError> {
+    async fn import_some(
+        &self,
+        line: &mut Line,
+        after: Option<i32>,
+        count: i32,
+    ) -> Result<Step, CutoverError> {
         let mut patience = Patience::new();
         loop {
-            let done = self.try_import(after, count).await;
+            let done = self.try_import(line, after, count).await;
             if !patience.again(&done).await {
                 return done;
             }
         }
     }
 
-    async fn try_import(&self, after: Option<i32>, count: i32) -> Result<Step, CutoverError> {
-        let mut work = self.begin("backfilling").await?;
+    async fn try_import(
+        &self,
+        line: &mut Line,
+        after: Option<i32>,
+        count: i32,
+    ) -> Result<Step, CutoverError> {
+        let mut work = self.begin_on(line, "backfilling").await?;
         let rows = work.rows(query(&self.statements.backfill).bind(after).bind(count)).await?;
         let Some(row) = rows.first() else { return Ok(Step { last: None, seen: 0 }) };
         let (last, counts) = work.read(row, |row| {
@@ -178,7 +189,7 @@ impl Mover {
                 .bind(i64::from(refused));
             work.write(went).await?;
         }
-        work.commit().await?;
+        work.commit_on(line).await?;
         Ok(Step { last, seen: count_of(Some(seen)) })
     }
 

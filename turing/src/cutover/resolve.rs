@@ -14,6 +14,9 @@ use super::work::{Patience, Work};
 /// How many discrepancies are resolved in one transaction.
 const AT_ONCE: i64 = 50;
 
+/// The kind of discrepancies that rows have which cannot be read.
+const UNREADABLE: &str = "row_unreadable";
+
 /// Which discrepancies are to be resolved, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolving {
@@ -80,8 +83,42 @@ impl Mover {
             }
             after = last;
         }
+        if resolving.is_of_rows_without_posting() {
+            let mut patience = Patience::new();
+            settled.count += loop {
+                let done = Box::pin(self.try_accept_rows_without_posting(resolving)).await;
+                if !patience.again(&done).await {
+                    break done?;
+                }
+            };
+        }
         hold.give_back().await;
         Ok(settled)
+    }
+
+    /// Accepts rows whose key is no posting's id, and answers how many these were.
+    async fn try_accept_rows_without_posting(
+        &self,
+        resolving: &Resolving,
+    ) -> Result<u64, CutoverError> {
+        let mut work = self.begin("accepting rows without a posting").await?;
+        let open = work.count(query(&self.statements.open_without_posting)).await?;
+        if open == 0 {
+            work.undo().await?;
+            return Ok(0);
+        }
+        let resolve = query(&self.statements.resolve)
+            .bind(None::<i32>)
+            .bind(UNREADABLE.to_owned())
+            .bind(resolving.resolution.as_str().to_owned())
+            .bind(self.who.reason.clone());
+        let resolved: Option<i32> = work.value(resolve).await?;
+        let count = count_of(resolved);
+        let decided =
+            self.decided(|cutover| cutover.resolve(resolving.resolved(count), &self.who)).await?;
+        self.record(&mut work, decided).await?;
+        work.commit().await?;
+        Ok(count)
     }
 
     /// Resolves the next ones, and answers the last of them.
@@ -189,6 +226,13 @@ fn reason_of(error: &CutoverError) -> String {
 }
 
 impl Resolving {
+    /// Whether it is about rows whose key is no posting's id, too: they can stay as they are, and no more.
+    fn is_of_rows_without_posting(&self) -> bool {
+        self.posting.is_none()
+            && self.kind.as_deref().is_none_or(|kind| kind == UNREADABLE)
+            && self.resolution == Resolution::Accepted
+    }
+
     pub(super) fn resolved(&self, count: u64) -> Resolved {
         let Self { posting, kind, resolution } = self.clone();
         Resolved { posting_id: posting, kind, resolution, count }

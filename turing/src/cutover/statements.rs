@@ -55,7 +55,6 @@ statements! {
     end_backfill
     enter_phase
     forget_backfill
-    forget_old_table
     go_on_with_backfill
     grant
     hold
@@ -67,6 +66,7 @@ statements! {
     open_count
     open_kinds
     open_ones
+    open_without_posting
     postings_since
     resolve
     spelled
@@ -91,9 +91,6 @@ mod tests {
     use super::*;
     use crate::store::postgres;
 
-    /// What is there in the place of the view that a mapping makes.
-    const OLD_STATES: &str = include_str!("tests/old_states.sql");
-
     #[tokio::test]
     async fn every_statement_prepares_on_a_migrated_database() {
         let database = Server::shared().database().await;
@@ -101,8 +98,6 @@ mod tests {
         postgres::migrate(&config).await.unwrap();
         let config = postgres::configured(config);
         let mut connection = database.options().connect().await.unwrap();
-        let old_states = sqlx::raw_sql(AssertSqlSafe(fill(OLD_STATES, config.names())));
-        old_states.execute(&mut connection).await.unwrap();
         let statements = Statements::new(config.names());
         let dual_write = fill(DUAL_WRITE, config.names());
         for (name, statement) in statements.all().into_iter().chain([("dual_write", &dual_write)]) {

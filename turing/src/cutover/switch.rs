@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use es_core::execution::StoreError;
+use es_postgres::sqlx::Connection;
 use serde::Serialize;
 use turing_domain::{Cutover, CutoverPhase, ReadTimes};
 
@@ -70,6 +71,9 @@ impl Mover {
         let sample = spelled.sample(&mut work, SAMPLE).await?;
         let mut before = measure(&mut work, &spelled.read, &sample, Duration::MAX).await?;
         work.carry_out("switch-reads").await?;
+        // what was prepared is of the table
+        let cleared = work.connection.clear_cached_statements().await;
+        cleared.map_err(|error| work.failed(error))?;
         self.enter(&mut work, CutoverPhase::ReadsSwitched).await?;
         // everybody waits for the end of this
         let after = measure(&mut work, &spelled.read, &sample, MOMENT).await?;
@@ -96,7 +100,8 @@ async fn measure(
     let first = Instant::now();
     for posting in sample {
         let began = Instant::now();
-        work.rows(query(read).bind(*posting)).await?;
+        // prepared once, as programs do it
+        work.rows(query(read).persistent(true).bind(*posting)).await?;
         times.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         if first.elapsed() > longest {
             break;

@@ -16,7 +16,7 @@ use super::error::CutoverError;
 use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::spelled::Spelled;
 use super::statements::query;
-use super::work::{Patience, Work};
+use super::work::{Line, Patience, Work};
 
 /// How many examples there are of each kind.
 const EXAMPLES: i64 = 3;
@@ -124,20 +124,21 @@ impl Mover {
         work.undo().await?;
         let meter = Meter::new(Doing::Validating, 0, of);
         let mut portion = Portion::up_to(MOST);
-        let (mut last, mut seen) = (None, 0);
+        let (mut last, mut seen, mut line) = (None, 0, Line::default());
         loop {
             if go_on(&meter.progress(seen)).is_break() {
                 let mut work = self.begin("comparing").await?;
                 return self.result(&mut work, seen, known.cutover.phase(), false).await;
             }
-            let began = Instant::now();
-            let step = self.compare(last, portion.size()).await?;
+            let (began, size) = (Instant::now(), portion.size());
+            let step = self.compare(&mut line, last, size).await?;
             portion.took(began.elapsed());
             seen += step.seen;
-            match step.last {
-                Some(_) if step.seen > 0 => last = step.last,
-                _ => break,
+            // the last one also looks at rows that are no posting's
+            if step.last.is_none() || step.seen < count_of(Some(size)) {
+                break;
             }
+            last = step.last;
         }
         let mut patience = Patience::new();
         loop {
@@ -149,18 +150,28 @@ impl Mover {
     }
 
     /// The next step of a round.
-    async fn compare(&self, after: Option<i32>, count: i32) -> Result<Step, CutoverError> {
+    async fn compare(
+        &self,
+        line: &mut Line,
+        after: Option<i32>,
+        count: i32,
+    ) -> Result<Step, CutoverError> {
         let mut patience = Patience::new();
         loop {
-            let done = self.try_compare(after, count).await;
+            let done = self.try_compare(line, after, count).await;
             if !patience.again(&done).await {
                 return done;
             }
         }
     }
 
-    async fn try_compare(&self, after: Option<i32>, count: i32) -> Result<Step, CutoverError> {
-        let mut work = self.begin("comparing").await?;
+    async fn try_compare(
+        &self,
+        line: &mut Line,
+        after: Option<i32>,
+        count: i32,
+    ) -> Result<Step, CutoverError> {
+        let mut work = self.begin_on(line, "comparing").await?;
         let validate = query(&self.statements.validate).bind(after).bind(count);
         let rows = work.rows(validate).await?;
         let step = rows.first().map(|row| {
@@ -170,7 +181,7 @@ impl Mover {
             })
         });
         let step = step.unwrap_or(Ok(Step { last: None, seen: 0 }))?;
-        work.commit().await?;
+        work.commit_on(line).await?;
         Ok(step)
     }
 

@@ -45,6 +45,10 @@ impl Patience {
     }
 }
 
+/// A connection that one transaction after the other has.
+#[derive(Debug, Default)]
+pub(super) struct Line(Option<PgConnection>);
+
 /// An open transaction on a connection of its own; what is not committed is rolled back.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -61,7 +65,20 @@ impl Work {
         statements: &Arc<Statements>,
         what: &'static str,
     ) -> Result<Self, StoreError> {
-        let connection = config.connect().await?;
+        Self::begin_on(&mut Line::default(), config, statements, what).await
+    }
+
+    /// The same on the connection that the one before had, if there is one.
+    pub(super) async fn begin_on(
+        line: &mut Line,
+        config: &PostgresConfig,
+        statements: &Arc<Statements>,
+        what: &'static str,
+    ) -> Result<Self, StoreError> {
+        let connection = match line.0.take() {
+            Some(connection) => connection,
+            None => config.connect().await?,
+        };
         let (statements, place) = (Arc::clone(statements), config.place());
         let mut work = Self { connection, statements, what, place };
         let begin = sqlx::raw_sql(config.begin_pinned());
@@ -162,6 +179,14 @@ impl Work {
         done.map_err(|error| self.failed(error))?;
         // the server notices in any case
         let _ = self.connection.close().await;
+        Ok(())
+    }
+
+    /// Commits it, and leaves its connection to the next one.
+    pub(super) async fn commit_on(mut self, line: &mut Line) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await;
+        done.map_err(|error| self.failed(error))?;
+        line.0 = Some(self.connection);
         Ok(())
     }
 

@@ -35,6 +35,6 @@ fn as_json(plan: &Plan) -> Value {
 
 /// Something to be known about the old table.
 pub(super) fn line(warning: &Warning) -> String {
-    let Warning { key, problem, cure, .. } = warning;
+    let Warning { key, problem, cure } = warning;
     shown(&format!("warning: {key}: {problem}; {cure}"), 2_000)
 }

@@ -181,11 +181,12 @@ fn cure(kind: &str) -> String {
     };
     match kind {
         "row_unreadable" => format!(
-            "correct the row in the old table, or take what the events say: {}",
+            "correct the row in the old table, or write what the events say: {}",
             resolve("from-events")
         ),
         "posting_missing" | "event_missing" => format!("import the row: {}", resolve("from-old")),
         "old_row_missing" => format!("write the row: {}", resolve("from-events")),
+        "counter_differs" => format!("write the counter: {}", resolve("from-events")),
         "import_refused" => {
             format!("mend what it was refused for, and import it: {}", resolve("from-old"))
         }

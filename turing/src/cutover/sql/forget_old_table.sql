@@ -1,1 +1,0 @@
-UPDATE "{schema}".cutovers SET old_table = NULL
