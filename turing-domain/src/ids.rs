@@ -48,6 +48,13 @@ integer_ids! {
     ConversationId,
     /// An actor: what executes conversations.
     ActorId,
+    /// A cutover: an old system that is moved over.
+    CutoverId,
+}
+
+impl CutoverId {
+    /// The cutover of a store, which has one at most.
+    pub const ONLY: Self = Self(1);
 }
 
 /// One run of a workflow over postings.

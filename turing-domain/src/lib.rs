@@ -24,6 +24,7 @@ mod routing;
 // the aggregates
 pub mod actor;
 pub mod conversation;
+pub mod cutover;
 mod duration;
 pub mod posting;
 pub mod workflow;
@@ -32,7 +33,8 @@ es_core::event::assert_distinct_event_types!(
     PostingEvent,
     WorkflowEvent,
     ConversationEvent,
-    ActorEvent
+    ActorEvent,
+    CutoverEvent
 );
 
 pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus};
@@ -40,12 +42,16 @@ pub use check::{Place, Problem, ProblemKind, Severity, check, check_with_data};
 pub use conversation::{
     ConversationEvent, ConversationRejection, ConversationWaves, Wave, WaveCompletion,
 };
+pub use cutover::{
+    BackfillCounts, BackfillStatus, Cutover, CutoverArchive, CutoverCreation, CutoverEvent,
+    CutoverPhase, CutoverRejection, CutoverStep, PhaseError, ReadTimes, Resolved, Who,
+};
 pub use definition::{
     Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Llm, LlmProtocol, On,
     RetryPolicy, Script, Seconds, Workflow,
 };
-pub use ids::{ActorId, ConversationId, PostingId, RunId, WorkflowId, correlation_id};
-pub use names::{EndReason, FailureType};
+pub use ids::{ActorId, ConversationId, CutoverId, PostingId, RunId, WorkflowId, correlation_id};
+pub use names::{EndReason, FailureType, Resolution};
 pub use noted::{Noted, ReadNote};
 pub use placeholder::Placeholder;
 pub use posting::{

@@ -52,6 +52,18 @@ macro_rules! stored_names {
 }
 
 stored_names! {
+    /// Which side counts where an old table and events differ.
+    Resolution {
+        /// What the old table has; it is imported.
+        FromOld = "from-old",
+        /// What the events say; it is written to the old table.
+        FromEvents = "from-events",
+        /// Each side keeps what it has, for as long as both stay as they are.
+        Accepted = "accepted",
+    }
+}
+
+stored_names! {
     /// Why an attempt failed.
     FailureType {
         /// The time limit passed.

@@ -11,6 +11,7 @@ mod bench;
 mod call;
 mod check;
 mod command_line;
+mod cutover;
 mod demo;
 mod events;
 mod failure;
@@ -84,6 +85,9 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
+    /// Move an old system over, from a table that holds where postings stand, in phases that can each be
+    /// taken back: `cutover status` says how far it is. On PostgreSQL.
+    Cutover(cutover::CutoverArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts. One of them is
     /// refused and one runs into its limit, to be seen; the exit code is 0 all the same.
     Demo(DemoArgs),
@@ -99,8 +103,8 @@ enum Command {
     Runs(Common),
     /// Print the events of one stream, oldest first.
     Events(StreamArgs),
-    /// Print the state of one posting, workflow, conversation or actor, folded from its events: now,
-    /// at a version, at an instant, or what changed between two of these.
+    /// Print the state of one posting, workflow, conversation, actor or cutover, folded from its events:
+    /// now, at a version, at an instant, or what changed between two of these.
     State(state::StateArgs),
     /// Look at kept states, or remove old ones. They are a cache: no answer depends on them.
     Snapshot(snapshot::SnapshotArgs),
@@ -123,6 +127,7 @@ impl Command {
             | Self::Trace(_)
             | Self::Validate(_) => true,
             Self::Run(args) => matches!(args.command, Some(RunCommand::Show(_))),
+            Self::Cutover(args) => args.only_looks(),
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
@@ -134,6 +139,7 @@ impl Command {
     fn role(&self) -> Role {
         match self {
             Self::Bench(_) | Self::Migrate(_) => Role::Owner,
+            Self::Cutover(args) => args.role(),
             _ if self.only_looks() => Role::Reader,
             Self::Projection(_) => Role::Projector,
             _ => Role::Writer,
@@ -248,6 +254,7 @@ async fn execute(
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Bench(args) => bench::execute(args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
+        Command::Cutover(args) => Box::pin(cutover::execute(args, interrupts, output)).await,
         Command::Migrate(args) => migrate::execute(&args, output).await,
         Command::Validate(args) => validate::execute(&args, output).await,
         Command::Demo(args) => demo::execute(args, interrupts, output).await,

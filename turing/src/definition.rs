@@ -14,6 +14,8 @@ use turing_domain::{Script, Severity, Workflow};
 
 pub use draft::Draft;
 pub use finding::{Finding, FindingKind};
+pub(crate) use lines::LineNumbers;
+pub(crate) use words::in_words;
 
 use crate::script::StartError;
 use lines::Lines;

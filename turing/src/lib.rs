@@ -12,6 +12,7 @@ pub mod store;
 // what is done
 pub mod account;
 pub mod breakers;
+pub mod cutover;
 pub mod left_out;
 pub mod llm;
 pub mod lock;

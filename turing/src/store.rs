@@ -212,8 +212,13 @@ impl Store {
 
     /// How the PostgreSQL database is reached, if it is one.
     pub fn database(&self) -> Option<&PostgresConfig> {
+        self.postgres().map(PostgresStore::config)
+    }
+
+    /// The store itself, if it is a PostgreSQL database.
+    pub(crate) fn postgres(&self) -> Option<&PostgresStore> {
         match &self.opened {
-            Opened::Postgres { store, .. } => Some(store.config()),
+            Opened::Postgres { store, .. } => Some(store),
             Opened::Elsewhere | Opened::Sqlite(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod conversation;
+pub(crate) mod cutover;
 pub(crate) mod imports;
 pub(crate) mod posting;
 pub(crate) mod shared;
@@ -9,8 +10,8 @@ pub(crate) mod workflow;
 
 use es_core::Event;
 use turing_domain::{
-    ActorBreaker, ConversationEvent, ConversationWaves, Posting, PostingEvent, WorkflowEvent,
-    WorkflowRuns,
+    ActorBreaker, ConversationEvent, ConversationWaves, Cutover, Posting, PostingEvent,
+    WorkflowEvent, WorkflowRuns,
 };
 
 es_testing::aggregate_laws! {
@@ -53,6 +54,17 @@ es_testing::aggregate_laws! {
     snapshots = true,
     golden = "tests/golden/actor",
     examples = actor::examples(),
+}
+
+es_testing::aggregate_laws! {
+    name = cutover_laws,
+    aggregate = Cutover,
+    events = cutover::events(),
+    commands_given = cutover::commands_given,
+    decide = cutover::decide,
+    snapshots = true,
+    golden = "tests/golden/cutover",
+    examples = cutover::examples(),
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use es_core::Aggregate;
-use turing_domain::{ActorBreaker, ConversationWaves, Posting, WorkflowRuns};
+use turing_domain::{ActorBreaker, ConversationWaves, Cutover, Posting, WorkflowRuns};
 
 use super::Failure;
 use super::output::shown;
@@ -193,6 +193,7 @@ pub(super) enum Kind {
     Workflow,
     Conversation,
     Actor,
+    Cutover,
 }
 
 impl Kind {
@@ -203,6 +204,7 @@ impl Kind {
             Self::Workflow => WorkflowRuns::TYPE,
             Self::Conversation => ConversationWaves::TYPE,
             Self::Actor => ActorBreaker::TYPE,
+            Self::Cutover => Cutover::TYPE,
         }
     }
 }

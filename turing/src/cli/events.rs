@@ -8,10 +8,12 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 use serde_json::value::RawValue;
 use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
+use turing_domain::{CutoverId, CutoverStep};
 
 use super::output::{Output, shown};
 use super::telling::tell;
 use super::{Failure, Kind, StreamArgs, Verdict};
+use crate::cutover::command_of;
 use crate::proposal::command;
 use crate::store::Store;
 
@@ -80,6 +82,11 @@ pub(super) fn nothing(args: &StreamArgs) -> Failure {
             format!("`{}` lists the conversations of a run", command("run show"))
         }
         Kind::Actor => "an actor has events only once it has failed".to_owned(),
+        Kind::Cutover => format!(
+            "the only one is {}, from `{}` on",
+            CutoverId::ONLY,
+            command_of(CutoverStep::Create)
+        ),
     };
     Failure::NotFound { what: format!("{kind} {id} has no events {place}; {hint}") }
 }

@@ -8,10 +8,10 @@ use es_core::execution::StoreError;
 use super::Verdict;
 use super::postings::none_of;
 use super::telling::{tell, tell_error};
-use crate::descriptors;
 use crate::proposal::command;
 use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
 use crate::store::{StoreUrl, StoreUrlError};
+use crate::{cutover, descriptors};
 
 /// Why a command ends without its answer.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Backup(#[from] es_sqlite::BackupError),
     #[error(transparent)]
+    Cutover(#[from] crate::cutover::CutoverError),
+    #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
@@ -120,6 +122,7 @@ impl Failure {
             | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,
             Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
+            Self::Cutover(error) => verdict_of(error),
             Self::Bench(BenchError::Interrupted) => Stopped,
             Self::Bench(BenchError::Incomplete { .. }) => Found,
             Self::Bench(_) => NoStore,
@@ -149,7 +152,36 @@ impl Failure {
 
     /// True if it may come of a path that leads nowhere.
     fn is_of_files(&self) -> bool {
-        matches!(self, Self::Definition(_) | Self::Intake(_) | Self::Postings(_))
+        use crate::cutover::CutoverError::{Archive, Mapping};
+        matches!(
+            self,
+            Self::Definition(_)
+                | Self::Intake(_)
+                | Self::Postings(_)
+                | Self::Cutover(Mapping(_) | Archive { .. })
+        )
+    }
+}
+
+/// What it means for a cutover that it does not go on.
+fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
+    use crate::cutover::CutoverError;
+    use turing_domain::CutoverRejection;
+    match error {
+        CutoverError::Rejected(CutoverRejection::DiscrepanciesOpen { .. })
+        | CutoverError::TableChanged { .. }
+        | CutoverError::TableGone { .. }
+        | CutoverError::Disagreement { .. } => Verdict::Found,
+        CutoverError::Held { .. } => Verdict::Elsewhere,
+        CutoverError::Stopped => Verdict::Stopped,
+        CutoverError::Archive { .. } | CutoverError::Load(_) | CutoverError::Store(_) => {
+            Verdict::NoStore
+        }
+        CutoverError::NotPostgres
+        | CutoverError::Mapping(_)
+        | CutoverError::Rejected(_)
+        | CutoverError::NotConfirmed { .. }
+        | CutoverError::ArchiveExists { .. } => Verdict::Wrong,
     }
 }
 
@@ -163,7 +195,12 @@ pub(super) async fn grant_lacked(
         return None;
     }
     let Ok(StoreUrl::Postgres(url)) = store?.parse() else { return None };
-    missing_grant(&url.config(), role).await
+    let config = url.config();
+    match missing_grant(&config, role).await {
+        // the old table may be somebody else's
+        None if matches!(failure, Failure::Cutover(_)) => cutover::missing_grant(&config).await,
+        grant => grant,
+    }
 }
 
 pub(super) fn exit_code(done: &Result<Verdict, Failure>) -> u8 {

@@ -133,6 +133,13 @@ impl Output {
         }
     }
 
+    /// Writes what there is, for who waits for it while the command goes on.
+    pub(super) fn flush(&mut self) {
+        if !self.is_over() && !self.waiting.is_empty() {
+            self.write();
+        }
+    }
+
     /// True if nothing more is printed, whatever comes.
     pub(super) fn is_over(&self) -> bool {
         self.failed.is_some()

@@ -10,8 +10,8 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::{
-    ActorBreaker, ActorId, ConversationId, ConversationWaves, Posting, PostingId, WorkflowId,
-    WorkflowRuns,
+    ActorBreaker, ActorId, ConversationId, ConversationWaves, Cutover, CutoverId, Posting,
+    PostingId, WorkflowId, WorkflowRuns,
 };
 
 use self::range::{Range, Told};
@@ -62,6 +62,7 @@ pub(super) async fn execute(
             tell::<ConversationWaves>(store, args, ConversationId(id), output).await
         }
         Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(id), output).await,
+        Kind::Cutover => tell::<Cutover>(store, args, CutoverId(id), output).await,
     }
 }
 

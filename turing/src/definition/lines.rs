@@ -11,26 +11,26 @@ use super::Finding;
 
 /// The lines of a text, to tell on which one a byte is.
 #[derive(Debug, Clone)]
-pub(super) struct LineNumbers {
+pub(crate) struct LineNumbers {
     /// Where each line but the first begins.
     starts: Vec<usize>,
     length: usize,
 }
 
 impl LineNumbers {
-    pub(super) fn of(text: &[u8]) -> Self {
+    pub(crate) fn of(text: &[u8]) -> Self {
         let feeds = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         Self { starts: feeds.map(|(at, _)| at + 1).collect(), length: text.len() }
     }
 
     /// The line of a byte, from 1. The end of the text is on its last line.
-    pub(super) fn line(&self, byte: usize) -> usize {
+    pub(crate) fn line(&self, byte: usize) -> usize {
         let byte = byte.min(self.length.saturating_sub(1));
         self.starts.partition_point(|start| *start <= byte) + 1
     }
 
     /// The line of the first byte of a range, if there is one.
-    pub(super) fn of_span(&self, span: Option<Range<usize>>) -> usize {
+    pub(crate) fn of_span(&self, span: Option<Range<usize>>) -> usize {
         self.line(span.map_or(0, |span| span.start))
     }
 }

@@ -1,7 +1,7 @@
 //! What the readers of TOML say is wrong with a text, in the words of the format.
 
 /// The same in words of the format; `named` is the part of the text that it is about.
-pub(super) fn in_words(message: &str, named: Option<&str>) -> String {
+pub(crate) fn in_words(message: &str, named: Option<&str>) -> String {
     if let ("duplicate key", Some(key)) = (message, named) {
         return format!("duplicate key: `{}` is there already", key.trim());
     }

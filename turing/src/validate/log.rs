@@ -9,8 +9,8 @@ use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing_domain::{
-    ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Posting, PostingEvent,
-    WorkflowEvent, WorkflowRuns,
+    ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Cutover, CutoverEvent, Posting,
+    PostingEvent, WorkflowEvent, WorkflowRuns,
 };
 
 use super::{FindingSeverity, StoreFinding, usable_id};
@@ -46,13 +46,20 @@ fn is_readable(event: &RecordedEvent) -> bool {
         WorkflowRuns::TYPE => event.decode::<WorkflowEvent>().is_ok(),
         ConversationWaves::TYPE => event.decode::<ConversationEvent>().is_ok(),
         ActorBreaker::TYPE => event.decode::<ActorEvent>().is_ok(),
+        Cutover::TYPE => event.decode::<CutoverEvent>().is_ok(),
         _ => event.payload.decode::<Value>().is_ok(),
     }
 }
 
 /// Whether the stream is of a type whose ids are numbers, and its id is not the text of one.
 fn has_unusable_id(stream: &StreamId) -> bool {
-    let types = [Posting::TYPE, WorkflowRuns::TYPE, ConversationWaves::TYPE, ActorBreaker::TYPE];
+    let types = [
+        Posting::TYPE,
+        WorkflowRuns::TYPE,
+        ConversationWaves::TYPE,
+        ActorBreaker::TYPE,
+        Cutover::TYPE,
+    ];
     types.contains(&stream.aggregate_type()) && usable_id(stream).is_none()
 }
 

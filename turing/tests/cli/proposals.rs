@@ -160,6 +160,7 @@ fn only_one_place_writes_commands() {
         "actor",
         "backup",
         "bench",
+        "cutover",
         "demo",
         "events",
         "migrate",

@@ -1,0 +1,2 @@
+-- $1 mapping
+SELECT "{schema}".cutover_columns($1::jsonb)

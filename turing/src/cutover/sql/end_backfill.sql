@@ -1,0 +1,1 @@
+UPDATE "{schema}".cutovers SET is_backfilled = TRUE

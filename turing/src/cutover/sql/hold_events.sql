@@ -1,0 +1,2 @@
+-- Whoever inserts events has ended when this is granted.
+LOCK TABLE "{schema}"."{events}" IN SHARE MODE

@@ -1,0 +1,3 @@
+-- $1 mapping
+SELECT w.key, w.problem, w.cure
+FROM "{schema}".cutover_warnings($1::jsonb) w

@@ -1,0 +1,2 @@
+-- $1 postings
+SELECT "{schema}".cutover_write_old($1)

@@ -1,0 +1,201 @@
+//! A transaction of somebody who carries a cutover on, and how patiently it is tried.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use es_core::execution::StoreError;
+use es_postgres::sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
+use es_postgres::sqlx::query::Query;
+use es_postgres::sqlx::{
+    self, AssertSqlSafe, Connection, Decode, PgConnection, Postgres, Row, Type,
+};
+use es_postgres::{PostgresConfig, store_error};
+use tokio::time::sleep;
+
+use super::error::CutoverError;
+use super::statements::{Statements, query};
+
+/// How long a statement may wait for a lock: who writes to a table waits behind it for as long.
+pub(super) const LOCK: Duration = Duration::from_millis(100);
+
+/// How often what met a lock is tried again, and how long is waited before.
+const AGAIN: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is left of somebody's patience.
+#[derive(Debug)]
+pub(super) struct Patience {
+    left: u32,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { left: AGAIN }
+    }
+
+    /// Waits a moment and answers true if what was done is to be tried again: it met something that
+    /// passes.
+    pub(super) async fn again<T>(&mut self, done: &Result<T, CutoverError>) -> bool {
+        if self.left == 0 || !done.as_ref().is_err_and(|error| error.passes()) {
+            return false;
+        }
+        self.left -= 1;
+        sleep(PAUSE).await;
+        true
+    }
+}
+
+/// A connection that one transaction after the other has.
+#[derive(Debug, Default)]
+pub(super) struct Line(Option<PgConnection>);
+
+/// An open transaction on a connection of its own; what is not committed is rolled back.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) connection: PgConnection,
+    pub(super) statements: Arc<Statements>,
+    what: &'static str,
+    place: String,
+}
+
+impl Work {
+    /// Begins one, which does `what`.
+    pub(super) async fn begin(
+        config: &PostgresConfig,
+        statements: &Arc<Statements>,
+        what: &'static str,
+    ) -> Result<Self, StoreError> {
+        Self::begin_on(&mut Line::default(), config, statements, what).await
+    }
+
+    /// The same on the connection that the one before had, if there is one.
+    pub(super) async fn begin_on(
+        line: &mut Line,
+        config: &PostgresConfig,
+        statements: &Arc<Statements>,
+        what: &'static str,
+    ) -> Result<Self, StoreError> {
+        let connection = match line.0.take() {
+            Some(connection) => connection,
+            None => config.connect().await?,
+        };
+        let (statements, place) = (Arc::clone(statements), config.place());
+        let mut work = Self { connection, statements, what, place };
+        let begin = sqlx::raw_sql(config.begin_pinned());
+        let begun = begin.execute(&mut work.connection).await;
+        begun.map_err(|error| work.failed(error))?;
+        Ok(work)
+    }
+
+    /// A failure of the database, with what was being done; what the functions of cutovers refuse has its
+    /// cure.
+    pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
+        let told = error.as_database_error().and_then(|told| {
+            let told: &PgDatabaseError = told.try_downcast_ref()?;
+            let is_ours = told.code().starts_with("ES0") || told.code() == "2BP01";
+            let hint = told.hint().filter(|_| is_ours)?;
+            Some(format!("{}; {hint}", told.message()))
+        });
+        let failure = store_error(self.what, &self.place, error);
+        match told {
+            Some(told) => {
+                let text = format!("{} in {}: {told}", self.what, self.place);
+                StoreError::new(failure.kind(), text)
+            }
+            None => failure,
+        }
+    }
+
+    /// All rows of a statement.
+    pub(super) async fn rows(
+        &mut self,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let rows = statement.fetch_all(&mut self.connection).await;
+        rows.map_err(|error| self.failed(error))
+    }
+
+    /// How many rows a statement has written.
+    pub(super) async fn write(
+        &mut self,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, StoreError> {
+        let done = statement.execute(&mut self.connection).await;
+        Ok(done.map_err(|error| self.failed(error))?.rows_affected())
+    }
+
+    /// The first value of the only row.
+    pub(super) async fn value<T>(
+        &mut self,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<T, StoreError>
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let row = statement.fetch_one(&mut self.connection).await;
+        let value = row.and_then(|row| row.try_get(0));
+        value.map_err(|error| self.failed(error))
+    }
+
+    /// How many there are of something.
+    pub(super) async fn count(
+        &mut self,
+        statement: Query<'_, Postgres, PgArguments>,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = self.value(statement).await?;
+        Ok(count.max(0).unsigned_abs())
+    }
+
+    /// The values of a row, read by a function.
+    pub(super) fn read<T>(
+        &self,
+        row: &PgRow,
+        read: impl FnOnce(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        read(row).map_err(|error| self.failed(error))
+    }
+
+    /// The statements by which the database does something, in their order.
+    pub(super) async fn statements_of(&mut self, action: &str) -> Result<Vec<String>, StoreError> {
+        let statements = Arc::clone(&self.statements);
+        let rows = self.rows(query(&statements.statements).bind(action.to_owned())).await?;
+        rows.iter().map(|row| self.read(row, |row| row.try_get(0))).collect()
+    }
+
+    /// Does it.
+    pub(super) async fn carry_out(&mut self, action: &str) -> Result<(), StoreError> {
+        for statement in self.statements_of(action).await? {
+            // the database has written it, with every name as an identifier
+            let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+            let done = statement.execute(&mut self.connection).await;
+            done.map_err(|error| self.failed(error))?;
+        }
+        Ok(())
+    }
+
+    /// Commits it.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await;
+        done.map_err(|error| self.failed(error))?;
+        // the server notices in any case
+        let _ = self.connection.close().await;
+        Ok(())
+    }
+
+    /// Commits it, and leaves its connection to the next one.
+    pub(super) async fn commit_on(mut self, line: &mut Line) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await;
+        done.map_err(|error| self.failed(error))?;
+        line.0 = Some(self.connection);
+        Ok(())
+    }
+
+    /// Undoes all of it.
+    pub(super) async fn undo(mut self) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
+        done.map_err(|error| self.failed(error))?;
+        // the server notices in any case
+        let _ = self.connection.close().await;
+        Ok(())
+    }
+}
