@@ -14,7 +14,13 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
-from turing_events import Event, EventStore, NotDualWriting, VersionConflict
+from turing_events import (
+    Event,
+    EventStore,
+    NotDualWriting,
+    OldRowNotImported,
+    VersionConflict,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -118,8 +124,8 @@ def old(driver: str, url: str) -> None:
         except NotDualWriting:
             connection.rollback()
             answer = {"not_dual_writing": True}
-        except (VersionConflict, connection.OperationalError) as error:
-            # others were faster, or hold the row; the same again may do
+        except (VersionConflict, OldRowNotImported, connection.OperationalError) as error:
+            # others were faster, or hold the row, or import it; the same again may do
             connection.rollback()
             answer = {"busy": getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)}
         except connection.Error as error:
