@@ -35,7 +35,7 @@ fn write_on(
                 return;
             }
             // those that are open
-            let posting = chance.i32(..postings / 20) * 20 + 15 + chance.i32(..5);
+            let posting = chance.i32(0..postings / 20) * 20 + 15 + chance.i32(0..5);
             let mut target = Target { posting, conversation: 4 };
             let began = Instant::now();
             let written = hand.write(&mut target, &json!({"by": name, "n": number}));

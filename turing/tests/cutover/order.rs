@@ -49,7 +49,7 @@ fn a_command_out_of_its_turn_changes_nothing_and_names_the_one_whose_turn_it_is(
                 continue;
             }
             for more in TRIED {
-                let refused = scene.cutover(&[arguments, more].concat()).expect_refused();
+                let refused = scene.cutover(&[arguments, more].concat()).expect_code(2);
                 let proposes = refused.stderr.contains("turing cutover");
                 assert!(proposes, "phase {phase}, {arguments:?}: {refused:#?}");
                 assert_eq!(trace(&scene), before, "phase {phase}, {arguments:?}");
@@ -67,7 +67,7 @@ fn what_is_imported_already_is_not_imported_again() {
     scene.forward_to(2);
     scene.cutover(&["backfill"]).expect_code(0);
     let before = trace(&scene);
-    scene.cutover(&["backfill"]).expect_refused();
+    scene.cutover(&["backfill"]).expect_code(2);
     assert_eq!(trace(&scene), before);
 }
 
@@ -77,7 +77,7 @@ fn a_way_back_leads_to_a_phase_before() {
     scene.forward_to(2);
     let before = trace(&scene);
     for to in ["dual-write", "validated", "deprecated"] {
-        scene.cutover(&["rollback", "--to", to]).expect_refused();
+        scene.cutover(&["rollback", "--to", to]).expect_code(2);
     }
     scene.cutover(&["rollback", "--to", "yesterday"]).expect_code(2);
     assert_eq!(trace(&scene), before);
@@ -174,7 +174,7 @@ fn a_second_operator_is_told_who_carries_the_cutover_on() {
         scene.number("SELECT count(*)::text FROM cutovers WHERE backfilled_through IS NOT NULL") > 0
     });
     for arguments in [&["backfill"][..], &["validate"], &["rollback"]] {
-        let told = scene.cutover(arguments).expect_refused();
+        let told = scene.cutover(arguments).expect_code(4);
         assert!(told.stderr.contains(&format!("turing {pid}")), "{arguments:?}: {told:#?}");
     }
     // who only looks is not kept from it

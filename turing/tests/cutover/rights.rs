@@ -96,7 +96,7 @@ fn an_old_table_that_changes_its_columns_is_told_of_and_keeps_being_written() {
         scene.forward_to(phase);
         let next = if phase == 1 { "dual-write" } else { "switch-reads" };
         scene.run(&format!("ALTER TABLE {OLD} RENAME COLUMN outputs TO results"));
-        let refused = scene.cutover(&[next]).expect_refused();
+        let refused = scene.cutover(&[next]).expect_code(1);
         assert!(refused.stderr.contains(OLD), "{refused:#?}");
         assert_eq!(scene.phase(), phase);
         assert_eq!(scene.status()["phase"], PHASES[phase]);
@@ -124,7 +124,7 @@ fn an_old_table_that_is_gone_is_told_of_and_the_cutover_can_be_taken_back() {
     let scene = Scene::agreeing(20);
     scene.forward_to(1);
     scene.run(&format!("DROP TABLE {OLD} CASCADE"));
-    let refused = scene.cutover(&["dual-write"]).expect_refused();
+    let refused = scene.cutover(&["dual-write"]).expect_code(1);
     assert!(refused.stderr.contains(OLD), "{refused:#?}");
     assert_eq!(scene.status()["phase"], "created");
     scene.cutover(&["rollback"]).expect_code(0);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{MAPPING_FILE, PHASES, Refused, Scene};
+use crate::scene::{MAPPING_FILE, PHASES, Scene};
 
 /// The steps that `status` tells, by their events.
 fn steps(scene: &Scene) -> Vec<Value> {
@@ -68,7 +68,9 @@ fn who_took_which_step_and_why_is_told_with_its_counts() {
     let switched = data("reads_switched");
     assert!(switched["sample"].as_u64() > Some(0), "{switched:#}");
     assert!(switched["before_us"].is_u64() && switched["after_us"].is_u64(), "{switched:#}");
-    assert_eq!(scene.status()["next"], "turing cutover dual-write");
+    let status = scene.status();
+    let next = status["next"].as_str().unwrap();
+    assert!(next.ends_with("cutover dual-write"), "{status:#}");
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn what_somebody_has_changed_past_the_commands_is_told() {
     let status = scene.status();
     assert_eq!(status["phase"], "dual-write", "what the stream says: {status:#}");
     assert!(!status["troubles"].as_array().unwrap().is_empty(), "{status:#}");
-    let refused = scene.cutover(&["switch-reads"]).expect_refused();
+    let refused = scene.cutover(&["switch-reads"]).expect_code(1);
     assert!(refused.stderr.contains(PHASES[2]), "{refused:#?}");
     scene.run("UPDATE cutovers SET phase = 2");
     assert_eq!(scene.status()["troubles"], json!([]));

@@ -106,7 +106,7 @@ impl Program {
             self.ledger.number += 1;
             let rest = if self.chance.u8(..4) > 0 { self.own } else { SHARED };
             let mut target = Target {
-                posting: self.chance.i32(..self.postings / 20) * 20 + rest,
+                posting: self.chance.i32(0..self.postings / 20) * 20 + rest,
                 conversation: self.chance.i32(1..=3),
             };
             let value = json!({"by": self.name, "n": self.ledger.number});
