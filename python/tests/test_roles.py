@@ -9,7 +9,7 @@ from typing import Any, Callable
 import psycopg
 import pytest
 
-from turing_events import EventStore
+from turing_events import EventStore, NotDualWriting
 
 DONE = "llm_call_completed"
 
@@ -59,11 +59,15 @@ def test_a_writer_does_all_but_rebuild_and_a_reader_reads_and_follows(
     read()
     with pytest.raises(driver.errors.InsufficientPrivilege):
         store.rebuild_projection(posting)
+    # it might, if there were a cutover
+    with pytest.raises(NotDualWriting):
+        store.dual_write(DONE, aggregate_id=posting)
 
     cursor.execute(f"SET ROLE {roles}_reader")
     read()
-    with pytest.raises(driver.errors.InsufficientPrivilege):
-        store.append_event(DONE, aggregate_id=posting)
+    for write in (store.append_event, store.dual_write):
+        with pytest.raises(driver.errors.InsufficientPrivilege):
+            write(DONE, aggregate_id=posting)
 
     cursor.execute(f"SET ROLE {roles}_projector")
     read()

@@ -78,6 +78,30 @@ class KeyReused(EventStoreError):
     cure = "make keys of what is done, such as run, posting, conversation and attempt"
 
 
+class NotDualWriting(EventStoreError):
+    """The old table and the events are not written together, in this phase of the cutover."""
+
+    cause = "no cutover has begun to write both, or the old table is deprecated already"
+    cure = (
+        "turing cutover status --store postgres://… tells the phase and what comes next; before "
+        "dual-write write the old table alone, and after deprecate append the event alone"
+    )
+
+
+class OldRowRefused(EventStoreError):
+    """The old table does not take the posting's row, so the event is not written either."""
+
+    cause = "a constraint, a trigger or the type of a column of the old table"
+    cure = "give the columns what they take in old_row, or have the table take it"
+
+
+class OldRowNotImported(EventStoreError):
+    """The posting's old row says what its events do not have, and an event would write over it."""
+
+    cause = "the backfill has not come to it yet, or both sides differ"
+    cure = "turing cutover backfill imports it, and turing cutover validate shows what differs"
+
+
 class OutcomeUnknown(EventStoreError):
     """The connection was lost while an append was under way: it may be written or not."""
 
@@ -117,6 +141,14 @@ class UnreadableEvent(EventStoreError):
     checkpoint = ""
 
 
+_OF_THE_CUTOVER: dict[str, type[EventStoreError]] = {
+    "ES009": NotDualWriting,
+    "ES010": OldRowRefused,
+    "ES011": OldRowNotImported,
+}
+_CURED_BY_THE_SERVER = (UnknownPosting, *_OF_THE_CUTOVER.values())
+
+
 def raise_typed(error: Exception, is_lost: bool = False) -> NoReturn:
     """Raises the store's error that a driver's error stands for; itself if it stands for none."""
     diag = getattr(error, "diag", None)
@@ -125,8 +157,8 @@ def raise_typed(error: Exception, is_lost: bool = False) -> NoReturn:
         raise error
     lines = (getattr(diag, field, None) for field in ("message_primary", "message_detail"))
     problem = "\n".join(line for line in lines if line) or str(error).strip()
-    # the server names the posting
-    cure = diag.message_hint if kind is UnknownPosting and diag else None
+    # the server names the posting, the phase, the constraint
+    cure = diag.message_hint if kind in _CURED_BY_THE_SERVER and diag else None
     raise _also(kind, type(error))(problem, cure=cure or "") from error
 
 
@@ -136,6 +168,8 @@ def _kind(diag: Any) -> Optional[type[EventStoreError]]:
         return VersionConflict
     if state == "ES004":
         return KeyReused
+    if state in _OF_THE_CUTOVER:
+        return _OF_THE_CUTOVER[state]
     if state == "23503" and diag.table_name == "execution_events":
         return UnknownPosting
     # in a statement of ours, and not within a trigger of somebody's

@@ -1,0 +1,89 @@
+//! Every step is an event: who took it, when, why, and what it came to; `status` reads them.
+
+use serde_json::{Value, json};
+
+use crate::scene::{MAPPING_FILE, PHASES, Scene};
+
+/// The steps that `status` tells, by their events.
+fn steps(scene: &Scene) -> Vec<Value> {
+    let status = scene.status();
+    status["steps"].as_array().unwrap_or_else(|| panic!("{status:#}")).clone()
+}
+
+#[test]
+fn who_took_which_step_and_why_is_told_with_its_counts() {
+    let scene = Scene::of(40);
+    assert_eq!(scene.status()["phase"], "none");
+    let commands: [(&[&str], i32); 9] = [
+        (&["create", "--mapping", MAPPING_FILE], 0),
+        (&["dual-write"], 0),
+        (&["backfill"], 0),
+        (&["validate"], 1),
+        (&["validate", "--resolve", "from-events"], 0),
+        (&["validate"], 0),
+        (&["switch-reads"], 0),
+        (&["deprecate"], 0),
+        (&["rollback", "--to", "created"], 0),
+    ];
+    for (number, (arguments, code)) in commands.into_iter().enumerate() {
+        let reason = format!("reason {number}");
+        let who = ["--by", "Ada Lovelace", "--reason", &reason];
+        scene.cutover(&[arguments, &who].concat()).expect_code(code);
+    }
+    let steps = steps(&scene);
+    let events: Vec<_> = steps.iter().map(|step| step["event"].as_str().unwrap()).collect();
+    let expected = [
+        "cutover_created",
+        "dual_write_enabled",
+        "backfill_started",
+        "backfill_completed",
+        "validation_completed",
+        "discrepancies_resolved",
+        "validation_completed",
+        "reads_switched",
+        "old_table_deprecated",
+    ];
+    assert_eq!(events[..expected.len()], expected);
+    // several phases are taken back one by one
+    assert!(events[expected.len()..].iter().all(|event| *event == "cutover_rolled_back"));
+    for (version, step) in (1..).zip(&steps) {
+        assert_eq!((&step["version"], &step["by"]), (&json!(version), &json!("Ada Lovelace")));
+        assert!(step["reason"].as_str().unwrap().starts_with("reason "), "{step:#}");
+        assert!(step["at"].is_string(), "{step:#}");
+    }
+    let data = |event: &str| {
+        let step = steps.iter().find(|step| step["event"] == event);
+        step.unwrap_or_else(|| panic!("{event}: {steps:#?}"))["data"].clone()
+    };
+    // two postings of forty have events and no row, and so have two whose rows have nothing to import
+    assert_eq!(data("cutover_created")["rows"], 38);
+    assert_eq!(data("backfill_started")["total"], 40);
+    let backfill = data("backfill_completed");
+    assert_eq!((&backfill["seen"], &backfill["written_back"]), (&json!(40), &json!(2)));
+    assert_eq!(backfill["refused"], 0, "{backfill:#}");
+    // the counters of two postings disagree
+    assert_eq!(data("validation_completed")["open"], 2);
+    let resolved = data("discrepancies_resolved");
+    assert_eq!((&resolved["resolution"], &resolved["count"]), (&json!("from-events"), &json!(2)));
+    let switched = data("reads_switched");
+    assert!(switched["sample"].as_u64() > Some(0), "{switched:#}");
+    assert!(switched["before_us"].is_u64() && switched["after_us"].is_u64(), "{switched:#}");
+    let status = scene.status();
+    let next = status["next"].as_str().unwrap();
+    assert!(next.ends_with("cutover dual-write"), "{status:#}");
+}
+
+#[test]
+fn what_somebody_has_changed_past_the_commands_is_told() {
+    let scene = Scene::agreeing(20);
+    scene.forward_to(2);
+    scene.run("UPDATE cutovers SET phase = 3");
+    let status = scene.status();
+    assert_eq!(status["phase"], "dual-write", "what the stream says: {status:#}");
+    assert!(!status["troubles"].as_array().unwrap().is_empty(), "{status:#}");
+    let refused = scene.cutover(&["switch-reads"]).expect_code(1);
+    assert!(refused.stderr.contains(PHASES[2]), "{refused:#?}");
+    scene.run("UPDATE cutovers SET phase = 2");
+    assert_eq!(scene.status()["troubles"], json!([]));
+    scene.forward_to(4);
+}
