@@ -2,9 +2,6 @@
 //! together with writers in Rust.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Lines, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
@@ -30,55 +27,19 @@ use tokio::task::JoinSet;
 use crate::database::Database;
 use crate::projected::Projected;
 use crate::support::Answer;
+use crate::support::python::{Python, address, child, interpreter, script};
 
 const POSTINGS: i32 = 4;
 const COMPLETED: &str = "llm_call_completed";
 
-fn package() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../python")
-}
-
-/// The address as PostgreSQL's own library takes it, which does not know what sqlx adds to one.
-fn address(database: &Database) -> String {
-    let url = database.url();
-    url.split("&statement-cache-capacity=").next().unwrap_or(&url).to_owned()
-}
-
-/// The package's script, which keeps its environments where cargo keeps what it builds.
-fn script(url: &str) -> Command {
-    let program = Path::new(env!("CARGO_BIN_EXE_turing"));
-    let target = program.ancestors().nth(2).unwrap();
-    let mut command = Command::new(package().join("test"));
-    command.env("TURING", program).env("TURING_TEST_STORE", url).env("CARGO_TARGET_DIR", target);
-    command
-}
-
 #[test]
 fn the_python_package_passes_its_tests() {
     let database = Database::migrated();
-    let mut tests = script(&address(&database));
+    let mut tests = script(&address(&database.url()));
     if rounds(0, 1) > 0 {
         tests.arg("--full");
     }
     Answer::from(tests.output().unwrap()).expect_code(0);
-}
-
-/// The Python that has what the package needs.
-fn interpreter(url: &str) -> String {
-    let prepared = Answer::from(script(url).arg("--venv").output().unwrap()).expect_code(0);
-    prepared.stdout.trim().to_owned()
-}
-
-/// `child.py`, whose first argument says what it does.
-fn child(python: &str, what: &str, url: &str) -> Command {
-    let mut command = Command::new(python);
-    command
-        .arg(package().join("tests/child.py"))
-        .args([what, url])
-        .env("PYTHONPATH", package().join("src"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUTF8", "1");
-    command
 }
 
 /// The data of an event: odd documents, but such as a store takes.
@@ -101,7 +62,7 @@ async fn payloads(store: &PostgresStore, workflow: u8) -> Vec<Payload> {
 fn documents_go_from_rust_to_python_and_back_campaign() {
     let (documents, seed) = (rounds(300, 20_000), seed());
     let database = Database::new();
-    let url = address(&database);
+    let url = address(&database.url());
     let python = interpreter(&url);
     let mut chance = Rng::with_seed(seed);
     let sent: Vec<_> = (0..documents).map(|_| document(&mut chance)).collect();
@@ -131,40 +92,10 @@ fn documents_go_from_rust_to_python_and_back_campaign() {
     println!("{documents} documents to Python and back, ES_SEED={seed}");
 }
 
-/// A process in Python, which ends with its standard input.
-struct Python {
-    child: Child,
-    input: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
-
-impl Python {
-    fn start(python: &str, what: &str, url: &str) -> Self {
-        let mut child =
-            child(python, what, url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let input = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, input, answers }
-    }
-
-    fn ask(&mut self, question: &Value) -> Value {
-        writeln!(self.input, "{question}").unwrap();
-        let answer = self.answers.next().unwrap_or_else(|| panic!("no answer to {question}"));
-        serde_json::from_str(&answer.unwrap()).unwrap()
-    }
-
-    /// The ids that it tells until it ends by itself.
-    fn ids(&mut self) -> Vec<EventId> {
-        let lines = self.answers.by_ref();
-        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The ids that a follower tells until it ends by itself.
+fn ids(mut follower: Python) -> Vec<EventId> {
+    let lines = follower.answers.by_ref();
+    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
 }
 
 fn posting(id: i32) -> StreamId {
@@ -285,7 +216,7 @@ async fn write(store: Arc<dyn EventStore>, mut guesses: Guesses, number: u64, ap
 fn writers_in_python_and_rust_leave_a_consistent_history_campaign() {
     let (appends, seed) = (rounds(40, 1_000), seed());
     let database = Database::new();
-    let url = address(&database);
+    let url = address(&database.url());
     let python = interpreter(&url);
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
@@ -294,8 +225,8 @@ fn writers_in_python_and_rust_leave_a_consistent_history_campaign() {
         let recorder = Recorder::with_order(WriteOrder::Overlapping);
         let watched = recorder.over(store.clone()).event_store().clone();
 
-        let mut follower = Python::start(&python, "follow", &url);
-        let following = thread::spawn(move || follower.ids());
+        let follower = Python::start(&python, "follow", &url);
+        let following = thread::spawn(move || ids(follower));
         let writing: Vec<_> = ["psycopg", "psycopg2", "psycopg", "psycopg2"]
             .into_iter()
             .zip(0..)

@@ -9,6 +9,7 @@ pub(crate) mod old_store;
 pub(crate) mod preload;
 pub(crate) mod process;
 pub(crate) mod processes;
+pub(crate) mod python;
 pub(crate) mod within;
 
 use std::fs;
