@@ -1,6 +1,6 @@
-"""A process that appends, or follows, as a test tells it that holds the other ends of its pipes.
+"""A process that appends, follows, or writes an old table, as a test tells it that holds its pipes.
 
-python child.py psycopg|psycopg2|follow|copy ADDRESS
+python child.py psycopg|psycopg2|old-psycopg|old-psycopg2|follow|copy ADDRESS
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
-from turing_events import Event, EventStore, VersionConflict
+from turing_events import Event, EventStore, NotDualWriting, VersionConflict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -70,6 +70,107 @@ def copy(url: str) -> None:
         connection.close()
 
 
+# what a program does that knows nothing of events
+_CHANGE = """
+    UPDATE posting_state_checkpoints
+    SET current_conversation_id = %(conversation)s::int,
+        outputs = outputs || jsonb_build_object(%(conversation)s::int, %(value)s::jsonb),
+        conversation_history = conversation_history || jsonb_build_object(
+            'conversation_id', %(conversation)s::int, 'by', 'python'
+        ),
+        execution_count = execution_count + 1,
+        is_terminal = FALSE,
+        updated_at = clock_timestamp()
+    WHERE posting_id = %(posting)s::int
+"""
+_MAKE = """
+    INSERT INTO posting_state_checkpoints
+        (posting_id, current_conversation_id, outputs, conversation_history, execution_count)
+    VALUES (
+        %(posting)s::int,
+        %(conversation)s::int,
+        jsonb_build_object(%(conversation)s::int, %(value)s::jsonb),
+        jsonb_build_array(jsonb_build_object('conversation_id', %(conversation)s::int)),
+        1
+    )
+"""
+_LOOK = """
+    SELECT outputs::text, conversation_history::text, execution_count
+    FROM posting_state_checkpoints
+    WHERE posting_id = %(posting)s::int
+"""
+
+
+def old(driver: str, url: str) -> None:
+    """Answers each line, an output of a conversation, when it is committed or refused.
+
+    Its `way` is `table` for a program that writes the old table alone, `both` for one that writes
+    the event, too, and `event` for one that is done with the old table.
+    """
+    connection = import_module(driver).connect(url)
+    ways = {"table": write_table, "both": write_both, "event": write_event}
+    for line in sys.stdin:
+        given = json.loads(line)
+        try:
+            ways[given.pop("way")](connection, given)
+            connection.commit()
+            answer: dict[str, Any] = {"written": True}
+        except NotDualWriting:
+            connection.rollback()
+            answer = {"not_dual_writing": True}
+        except (VersionConflict, connection.OperationalError) as error:
+            # others were faster, or hold the row; the same again may do
+            connection.rollback()
+            answer = {"busy": getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)}
+        except connection.Error as error:
+            connection.rollback()
+            answer = {"refused": str(error)}
+        tell(answer)
+    connection.close()
+
+
+def write_table(connection: Any, given: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        parameters = {**given, "value": json.dumps(given["value"])}
+        cursor.execute(_CHANGE, parameters)
+        if cursor.rowcount == 0:
+            cursor.execute(_MAKE, parameters)
+
+
+def write_both(connection: Any, given: dict[str, Any]) -> None:
+    store, posting, conversation = EventStore(connection), given["posting"], given["conversation"]
+    # whoever changes one of both from here on makes the version another
+    version = store.get_current_version(posting)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, {"posting": posting})
+        found = cursor.fetchone() or ("{}", "[]", 0)
+    history = [*json.loads(found[1]), {"conversation_id": conversation, "by": "python"}]
+    store.dual_write(
+        "llm_call_completed",
+        aggregate_id=posting,
+        event_data={"output": given["value"]},
+        metadata={"conversation_id": conversation},
+        aggregate_version=version + 1,
+        old_row={
+            "current_conversation_id": conversation,
+            "outputs": {**json.loads(found[0]), str(conversation): given["value"]},
+            "conversation_history": history,
+            "execution_count": found[2] + 1,
+            "is_terminal": False,
+            "note": "both",
+        },
+    )
+
+
+def write_event(connection: Any, given: dict[str, Any]) -> None:
+    EventStore(connection).append_event(
+        "llm_call_completed",
+        aggregate_id=given["posting"],
+        event_data={"output": given["value"]},
+        metadata={"conversation_id": given["conversation"]},
+    )
+
+
 def end_with_input() -> None:
     sys.stdin.read()
     os._exit(1)
@@ -81,5 +182,7 @@ if __name__ == "__main__":
         follow(address)
     elif what == "copy":
         copy(address)
+    elif what.startswith("old-"):
+        old(what[len("old-") :], address)
     else:
         append(what, address)

@@ -33,7 +33,7 @@ def methods(store: type) -> dict[str, tuple[Any, ...]]:
 
 def test_both_stores_have_the_same_methods() -> None:
     assert methods(EventStore) == methods(AsyncEventStore)
-    assert len(methods(EventStore)) == 11
+    assert len(methods(EventStore)) == 12
 
 
 def test_a_refusal_leaves_the_open_transaction_as_it_was(url: str, posting: int) -> None:

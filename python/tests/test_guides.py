@@ -38,7 +38,7 @@ def fresh(
 def test_the_guide_runs_and_does_what_it_says(fresh: psycopg.Connection[Any]) -> None:
     names: dict[str, Any] = {}
     page = blocks(ROOT.parent / "docs" / "python.md")
-    assert len(page) == 9
+    assert len(page) == 10
     printed = io.StringIO()
     with redirect_stdout(printed):
         for block in page:

@@ -67,6 +67,39 @@ class AsyncEventStore:
         )
         return await self._run(session, append)
 
+    async def dual_write(
+        self,
+        event_type: str,
+        aggregate_type: str = "posting",
+        aggregate_id: Optional[int] = None,
+        event_data: Optional[Mapping[str, Any]] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        *,
+        old_row: Optional[Mapping[str, Any]] = None,
+        aggregate_version: Optional[int] = None,
+        idempotency_key: Optional[str] = None,
+    ) -> Event:
+        """Appends an event and writes the posting's row of the old table, both or neither.
+
+        For the time between `turing cutover dual-write` and `deprecate`; outside of it nothing is
+        written, and the error is `NotDualWriting`. `old_row` has columns of the old table by their
+        names, of which those that are not named stay as they are; without it the store writes the
+        columns that it knows. What the row says beside the event is recorded as an import.
+        """
+        session = await self._session()
+        write = self._operations.dual_write(
+            session,
+            old_row,
+            event_type,
+            aggregate_type,
+            aggregate_id,
+            event_data,
+            metadata,
+            aggregate_version,
+            idempotency_key,
+        )
+        return await self._run(session, write)
+
     async def append_events(self, events: Iterable[NewEvent]) -> list[Event]:
         """Appends several events in one round trip, all or none."""
         session = await self._session()

@@ -78,6 +78,16 @@ class KeyReused(EventStoreError):
     cure = "make keys of what is done, such as run, posting, conversation and attempt"
 
 
+class NotDualWriting(EventStoreError):
+    """The old table and the events are not written together, in this phase of the cutover."""
+
+    cause = "no cutover has begun to write both, or the old table is deprecated already"
+    cure = (
+        "turing cutover status --store postgres://… tells the phase and what comes next; before "
+        "dual-write write the old table alone, and after deprecate append the event alone"
+    )
+
+
 class OutcomeUnknown(EventStoreError):
     """The connection was lost while an append was under way: it may be written or not."""
 
@@ -125,8 +135,8 @@ def raise_typed(error: Exception, is_lost: bool = False) -> NoReturn:
         raise error
     lines = (getattr(diag, field, None) for field in ("message_primary", "message_detail"))
     problem = "\n".join(line for line in lines if line) or str(error).strip()
-    # the server names the posting
-    cure = diag.message_hint if kind is UnknownPosting and diag else None
+    # the server names the posting, and the phase
+    cure = diag.message_hint if kind in (UnknownPosting, NotDualWriting) and diag else None
     raise _also(kind, type(error))(problem, cure=cure or "") from error
 
 
@@ -136,6 +146,8 @@ def _kind(diag: Any) -> Optional[type[EventStoreError]]:
         return VersionConflict
     if state == "ES004":
         return KeyReused
+    if state == "ES009":
+        return NotDualWriting
     if state == "23503" and diag.table_name == "execution_events":
         return UnknownPosting
     # in a statement of ours, and not within a trigger of somebody's

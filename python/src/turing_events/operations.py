@@ -59,6 +59,14 @@ class Operations:
         statement = self._statement("append_event", **self._new_event(*arguments))
         return self.event((yield from _atomically(session, statement))[0])
 
+    def dual_write(
+        self, session: Session, old_row: Optional[Mapping[str, Any]], *arguments: Any
+    ) -> Operation[Event]:
+        # a column of the application's has its own digits
+        row = None if old_row is None else _document(_columns(old_row), "old_row", True)
+        statement = self._statement("dual_write", old_row=row, **self._new_event(*arguments))
+        return self.event((yield from _atomically(session, statement))[0])
+
     def append_events(self, session: Session, events: Iterable[NewEvent]) -> Operation[list[Event]]:
         given = [self._new_event(**event) for event in events]
         if not given:
@@ -193,6 +201,15 @@ def _text(value: Any, name: str) -> str:
         raise TypeError(f"{name} is {value!r}, which is no text")
     encode(value, name)  # tells what the database cannot hold
     return value
+
+
+def _columns(row: Any) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise TypeError(
+            f"old_row is a {type(row).__name__}: give the columns of the old table by their names, "
+            "such as {'is_terminal': True}"
+        )
+    return row
 
 
 def _document(value: Mapping[str, Any], name: str, is_plain: bool) -> str:
