@@ -25,7 +25,7 @@ pub(super) fn source(name: &str) -> String {
 
 /// The step in Rust, which the guide shows as it is.
 fn graded(database: &Database, block: &Block) {
-    assert_eq!(block.info, "rust", "{}: how is it followed?", block.place);
+    assert_eq!(block.info, "rust dual_write", "{}: how is it followed?", block.place);
     assert_eq!(
         block.text,
         source("docs/examples/dual_write.rs"),
@@ -52,7 +52,7 @@ fn an_old_table_is_moved_over_and_back_as_it_is_told() {
     }
     // as if nothing had been, but for what is known now
     let relations =
-        "SELECT string_agg(c.relname || ' ' || c.relkind, ', ' ORDER BY c.relname) FROM pg_class c
+        "SELECT string_agg(c.relname || ' ' || c.relkind::text, ', ' ORDER BY c.relname) FROM pg_class c
         WHERE c.relname LIKE 'posting_state_checkpoints%' AND c.relkind IN ('r', 'v')";
     assert_eq!(database.texts(relations), ["posting_state_checkpoints r"]);
     let triggers = "SELECT count(*)::text FROM pg_trigger t

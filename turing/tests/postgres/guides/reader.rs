@@ -159,6 +159,8 @@ impl<'a> Reader<'a> {
         let database = self.database.expect("only a database is asked in SQL");
         database.runtime.block_on(async {
             let mut connection = database.test.options().connect().await.unwrap();
+            // the server may speak another language; who may not change that has one that does not
+            let _ = sqlx::raw_sql("SET lc_messages = 'C'").execute(&mut connection).await;
             let asked = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut connection).await;
             connection.close().await.unwrap();
             asked.map_or_else(|error| refusal(&error), |rows| table(&rows))
