@@ -19,6 +19,8 @@ mod commands;
 mod database;
 #[path = "postgres/encryption.rs"]
 mod encryption;
+#[path = "postgres/guides.rs"]
+mod guides;
 #[path = "postgres/histories.rs"]
 mod histories;
 #[path = "postgres/lock.rs"]

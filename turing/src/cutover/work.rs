@@ -16,11 +16,11 @@ use super::error::CutoverError;
 use super::statements::{Statements, query};
 
 /// How long a statement may wait for a lock: who writes to a table waits behind it for as long.
-pub(super) const LOCK: Duration = Duration::from_millis(100);
+pub(super) const LOCK: Duration = Duration::from_millis(20);
 
 /// How often what met a lock is tried again, and how long is waited before.
-const AGAIN: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(100);
+const AGAIN: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is left of somebody's patience.
 #[derive(Debug)]

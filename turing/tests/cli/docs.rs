@@ -345,7 +345,7 @@ fn links_lead_somewhere() {
         };
         headings.map(anchor).collect::<Vec<_>>()
     };
-    for name in [FORMAT, ACTORS] {
+    for name in [FORMAT, ACTORS, "moving-over.md", "troubleshooting.md"] {
         let text = page(name);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         let links: Vec<_> = links.map(|(link, _)| link).collect();

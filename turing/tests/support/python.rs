@@ -33,15 +33,20 @@ pub(crate) fn interpreter(url: &str) -> String {
     prepared.stdout.trim().to_owned()
 }
 
-/// `child.py`, whose first argument says what it does.
-pub(crate) fn child(python: &str, what: &str, url: &str) -> Command {
-    let mut command = Command::new(python);
+/// This Python, for programs that import the package.
+pub(crate) fn python(interpreter: &str) -> Command {
+    let mut command = Command::new(interpreter);
     command
-        .arg(package().join("tests/child.py"))
-        .args([what, url])
         .env("PYTHONPATH", package().join("src"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUTF8", "1");
+    command
+}
+
+/// `child.py`, whose first argument says what it does.
+pub(crate) fn child(interpreter: &str, what: &str, url: &str) -> Command {
+    let mut command = python(interpreter);
+    command.arg(package().join("tests/child.py")).args([what, url]);
     command
 }
 
