@@ -154,7 +154,10 @@ GRANT SELECT ON
     "{schema}".postings,
     "{schema}".assigned_postings,
     "{schema}".posting_state_projection,
-    "{schema}".posting_state_snapshots
+    "{schema}".posting_state_snapshots,
+    "{schema}".cutovers,
+    "{schema}".cutover_discrepancies,
+    "{schema}".cutover_open_discrepancies
 TO {roles}_reader;
 
 -- no position: it is the database's to give
@@ -199,7 +202,8 @@ BEGIN
         'GRANT SELECT ON SEQUENCE %s TO {roles}_reader',
         pg_get_serial_sequence('"{schema}"."{events}"', 'position')
     );
-    EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO {roles}_owner', '{schema}');
+    -- and the import of an older system's states registers what is not there
+    EXECUTE format('GRANT SELECT, INSERT, REFERENCES ON %I.postings TO {roles}_owner', '{schema}');
 END;
 $$;
 
@@ -210,6 +214,32 @@ BEGIN
     FOREACH made IN ARRAY ARRAY['{tables}'] LOOP
         EXECUTE format('ALTER TABLE %I.%I OWNER TO {roles}_owner', '{schema}', made);
     END LOOP;
+END;
+$$;
+
+-- While an older system's table is moved over, what its triggers and dual_write do has the rights of the
+-- events' owner. The table stays its owner's. Commands of the cutover need a member of both.
+DO $$
+DECLARE
+    moved RECORD;
+BEGIN
+    IF to_regclass('"{schema}".cutover_old_states') IS NOT NULL THEN
+        ALTER VIEW "{schema}".cutover_old_states OWNER TO {roles}_owner;
+        GRANT SELECT ON "{schema}".cutover_old_states TO {roles}_reader;
+    END IF;
+    SELECT c.oid::regclass AS name, c.relnamespace::regnamespace AS of_schema INTO moved
+    FROM "{schema}".cutovers u
+    JOIN pg_class c ON c.oid = u.old_table;
+    IF FOUND AND NOT (
+        has_schema_privilege('{roles}_owner', moved.of_schema, 'USAGE')
+        AND has_table_privilege('{roles}_owner', moved.name, 'SELECT')
+        AND has_table_privilege('{roles}_owner', moved.name, 'INSERT')
+        AND has_table_privilege('{roles}_owner', moved.name, 'UPDATE')
+        AND has_table_privilege('{roles}_owner', moved.name, 'DELETE')
+    ) THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO {roles}_owner', moved.of_schema);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO {roles}_owner', moved.name);
+    END IF;
 END;
 $$;
 
@@ -243,6 +273,7 @@ BEGIN
             ('{events}_append', '{writer}'),
             ('{events}_append_within', '{writer}'),
             ('append_event', '{writer}'),
+            ('dual_write', '{writer}'),
             ('{events}_raise_watermark', '{writer,projector}'),
             ('maybe_create_snapshot', '{writer,projector}'),
             ('fold_posting_states', '{projector}'),

@@ -27,7 +27,7 @@ use super::StoreUrl;
 use crate::proposal::command_on;
 
 /// The tables and views that these steps make.
-const OWN_TABLES: [&str; 7] = [
+const OWN_TABLES: [&str; 10] = [
     "postings",
     "assigned_postings",
     "posting_state_projection",
@@ -35,6 +35,9 @@ const OWN_TABLES: [&str; 7] = [
     "posting_state_completions",
     "posting_state_values",
     "posting_state_snapshots",
+    "cutovers",
+    "cutover_discrepancies",
+    "cutover_open_discrepancies",
 ];
 
 /// The address of a PostgreSQL database; it shows itself without the password.

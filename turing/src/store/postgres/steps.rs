@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 61] = [
+pub(super) const STEPS: [(&str, &str); 88] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -69,4 +69,31 @@ pub(super) const STEPS: [(&str, &str); 61] = [
     ("posting event kind of imports (from 27 on)", sql!("0059_posting_event_kind")),
     ("posting states of imports (from 27 on)", sql!("0060_posting_states")),
     ("advance posting states of imports (from 27 on)", sql!("0061_advance_posting_states")),
+    ("cutovers (from 27 on)", sql!("0062_cutovers")),
+    ("cutover discrepancies (from 27 on)", sql!("0063_cutover_discrepancies")),
+    ("cutover words (from 27 on)", sql!("0064_cutover_words")),
+    ("cutover read row (from 27 on)", sql!("0065_cutover_read_row")),
+    ("cutover table (from 27 on)", sql!("0066_cutover_table")),
+    ("cutover check mapping (from 27 on)", sql!("0067_cutover_check_mapping")),
+    ("cutover forms (from 27 on)", sql!("0068_cutover_forms")),
+    ("cutover next postings (from 27 on)", sql!("0069_cutover_next_postings")),
+    ("cutover differences (from 27 on)", sql!("0070_cutover_differences")),
+    ("cutover import (from 27 on)", sql!("0071_cutover_import")),
+    ("cutover write old (from 27 on)", sql!("0072_cutover_write_old")),
+    ("cutover old changed (from 27 on)", sql!("0073_cutover_old_changed")),
+    ("cutover events added (from 27 on)", sql!("0074_cutover_events_added")),
+    ("dual write (from 27 on)", sql!("0075_dual_write")),
+    ("cutover backfill (from 27 on)", sql!("0076_cutover_backfill")),
+    ("cutover validate (from 27 on)", sql!("0077_cutover_validate")),
+    ("cutover resolve (from 27 on)", sql!("0078_cutover_resolve")),
+    ("cutover view written (from 27 on)", sql!("0079_cutover_view_written")),
+    ("cutover view (from 27 on)", sql!("0080_cutover_view")),
+    ("cutover dependents (from 27 on)", sql!("0081_cutover_dependents")),
+    ("cutover create statements (from 27 on)", sql!("0082_cutover_create_statements")),
+    ("cutover statements (from 27 on)", sql!("0083_cutover_statements")),
+    ("cutover dual write statements (from 27 on)", sql!("0084_cutover_dual_write_statements")),
+    ("cutover switch statements (from 27 on)", sql!("0085_cutover_switch_statements")),
+    ("cutover deprecate statements (from 27 on)", sql!("0086_cutover_deprecate_statements")),
+    ("cutover warnings (from 27 on)", sql!("0087_cutover_warnings")),
+    ("validate event store and the cutover (from 27 on)", sql!("0088_validate_event_store")),
 ];

@@ -1,0 +1,124 @@
+-- What the triggers on the table of events do while both sides are written, see
+-- cutover_statements('dual-write'). They have the rights of the store's owner, for that table only.
+
+-- Before each event of a posting, unless it is an import: holds the old row, or its place where there is
+-- none, and waits for nobody. Whoever writes the old row goes first, and this transaction has to be tried
+-- again: so an old writer, who may wait for this one, never waits in a circle.
+--
+-- An old row that the events have not taken over is the only copy of what it says: nothing is written over it.
+CREATE FUNCTION "{schema}".cutover_hold_old() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+SET lock_timeout = '10ms'
+AS $$
+DECLARE
+    posting_id CONSTANT INT := NEW.aggregate_id;
+    cutover "{schema}".cutovers;
+    rows INT;
+    held INT;
+    unlike RECORD;
+BEGIN
+    IF TG_RELID <> '"{schema}"."{events}"'::regclass THEN
+        RAISE EXCEPTION 'cutover_hold_old() is the trigger of the table of events, and of no other'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
+    IF NOT EXISTS (SELECT FROM pg_class t WHERE t.oid = cutover.old_table) THEN
+        RETURN NEW;
+    END IF;
+    BEGIN
+        EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', cutover.old_table);
+    EXCEPTION
+        WHEN lock_not_available THEN
+            RAISE EXCEPTION 'the table % is locked by another transaction; try again', cutover.old_table
+                USING ERRCODE = 'serialization_failure';
+    END;
+    EXECUTE format(
+        'SELECT FROM %s b WHERE b.%I = $1 FOR NO KEY UPDATE SKIP LOCKED', cutover.old_table, cutover.mapping ->> 'posting_id'
+    ) USING posting_id;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    IF rows = 0 THEN
+        EXECUTE format(
+            'SELECT FROM %s b WHERE b.%I = $1', cutover.old_table, cutover.mapping ->> 'posting_id'
+        ) USING posting_id;
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        held := CASE
+            WHEN current_setting('turing.cutover_held', TRUE) ~ '^[0-9]{1,9}$' THEN current_setting('turing.cutover_held')
+            ELSE '0'
+        END;
+        IF rows > 0 OR held < 256 AND NOT pg_try_advisory_xact_lock_shared(
+            hashtextextended(format('turing cutover {schema} %s', posting_id), 0)
+        ) THEN
+            RAISE EXCEPTION 'the old row of posting % is being written by another transaction; try again', posting_id
+                USING ERRCODE = 'serialization_failure';
+        END IF;
+        PERFORM set_config('turing.cutover_held', (held + 1)::text, TRUE);
+        RETURN NEW;
+    END IF;
+
+    SELECT d.* INTO unlike
+    FROM "{schema}".cutover_differences(ARRAY[posting_id]) d
+    WHERE d.kind <> 'counter_differs'
+        AND NOT "{schema}".cutover_is_accepted(d.posting_id, d.kind, d.field, d.old, d.new)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the events of posting % do not have what its old row says (%), and would write over it',
+            posting_id, unlike.kind
+            USING ERRCODE = 'ES011',
+                DETAIL = CASE unlike.kind
+                    WHEN 'row_unreadable' THEN unlike.new
+                    WHEN 'event_missing' THEN format('The old row: %s.', unlike.old)
+                    WHEN 'posting_missing' THEN format('The old row: %s.', unlike.old)
+                    ELSE format('%s is %s there, and %s by the events.', unlike.field, coalesce(unlike.old, 'null'), coalesce(unlike.new, 'null'))
+                END,
+                HINT = CASE unlike.kind
+                    WHEN 'row_unreadable' THEN format(
+                        'correct the row in %s, or take the state of the events: SELECT "{schema}".cutover_resolve(%s, NULL::text, %L::text, %L::text)',
+                        cutover.old_table, posting_id, 'from-events', '…'
+                    )
+                    ELSE format(
+                        'SELECT "{schema}".cutover_import(%s, NULL::text), as turing cutover backfill does for all', posting_id
+                    )
+                END;
+    END IF;
+    RETURN NEW;
+END;
+$$;
+
+-- After events: their postings' old rows say the same. What was imported came from there.
+CREATE FUNCTION "{schema}".cutover_events_added() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one INT;
+BEGIN
+    IF TG_RELID <> '"{schema}"."{events}"'::regclass THEN
+        RAISE EXCEPTION 'cutover_events_added() is the trigger of the table of events, and of no other'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    FOR one IN
+        SELECT DISTINCT a.aggregate_id
+        FROM added a
+        WHERE a.aggregate_type = 'posting'
+            AND a.event_type <> 'posting_state_imported'
+        ORDER BY a.aggregate_id
+    LOOP
+        -- dual_write writes this one's itself
+        IF current_setting('turing.cutover_dual', TRUE) = one::text THEN
+            PERFORM set_config('turing.cutover_dual', 'appended', TRUE);
+        ELSE
+            PERFORM "{schema}".cutover_write_row(one, '{}'::jsonb);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END;
+$$;
+
+REVOKE ALL ON FUNCTION "{schema}".cutover_hold_old(), "{schema}".cutover_events_added() FROM PUBLIC;
