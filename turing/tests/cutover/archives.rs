@@ -12,14 +12,7 @@ use crate::support::preload::Preload;
 
 const DAY: i64 = 24 * 3_600;
 const ARCHIVE: [&str; 3] = ["deprecate", "--archive", "old.csv"];
-const DROP: [&str; 6] = [
-    "deprecate",
-    "--drop",
-    "--confirm",
-    "public.posting_state_checkpoints",
-    "--archive",
-    "old.csv",
-];
+const DROP: [&str; 6] = ["deprecate", "--drop", "--confirm", DEPRECATED, "--archive", "old.csv"];
 
 /// The last event of this kind of the cutover, as JSON.
 fn event(scene: &Scene, name: &str) -> serde_json::Value {

@@ -40,7 +40,7 @@ fn trace(scene: &Scene) -> String {
 #[test]
 fn a_command_out_of_its_turn_changes_nothing_and_names_the_one_whose_turn_it_is() {
     let scene = Scene::agreeing(20);
-    for phase in 0..=5 {
+    for (phase, name) in PHASES.into_iter().enumerate() {
         scene.forward_to(phase);
         let before = trace(&scene);
         for (arguments, turns) in TURNS {
@@ -56,7 +56,7 @@ fn a_command_out_of_its_turn_changes_nothing_and_names_the_one_whose_turn_it_is(
             }
         }
         let status = scene.status();
-        assert_eq!(status["phase"], PHASES[phase], "{status:#}");
+        assert_eq!(status["phase"], name, "{status:#}");
     }
     assert!(!scene.workspace.path().join("old.csv").exists());
 }
@@ -154,7 +154,8 @@ fn of_two_who_do_the_same_at_once_one_does_it() {
     for name in ["cutover_created", "dual_write_enabled", "backfill_completed", "reads_switched"] {
         assert_eq!(once(name), 1, "{name}: {begun:?}");
     }
-    assert_eq!(once("cutover_rolled_back"), 2, "{begun:?}");
+    // each phase is left once, too
+    assert_eq!(once("cutover_rolled_back"), 5, "{begun:?}");
     assert_eq!(scene.phase(), 0);
 }
 

@@ -102,7 +102,7 @@ fn every_kind_of_difference_is_found_by_one_round_and_mended() {
     let told = scene.turing(&["validate", "--json"]).expect_code(1).json();
     for (posting, kind) in planted {
         let is_told = told.as_array().unwrap().iter().any(|finding| {
-            finding["aggregate_id"] == posting.to_string()
+            finding["aggregate_id"] == *posting.to_string()
                 && finding["kind"] == format!("cutover_{kind}")
         });
         assert!(is_told, "{kind} of {posting}: {told:#}");
@@ -173,7 +173,10 @@ fn a_difference_in_each_phase_is_found_by_one_round_and_stops_the_next_phase() {
             match side {
                 "old" => change_old(
                     &scene,
-                    "UPDATE {old} SET outputs = outputs || '{\"3\": \"planted\"}' WHERE posting_id = 1",
+                    &format!(
+                        "UPDATE {{old}} SET outputs = outputs || '{{\"3\": \"planted {phase}\"}}'
+                         WHERE posting_id = 1"
+                    ),
                 ),
                 _ => append_alone(&scene, 1),
             }

@@ -58,7 +58,7 @@ fn a_missing_right_is_named_and_programs_need_none_on_events() {
         );
         scene.database.try_run(Some("app"), &write)
     };
-    for phase in 1..=4 {
+    for (phase, name) in PHASES.into_iter().enumerate().take(5).skip(1) {
         let commands: &[&str] = match phase {
             1 => &[],
             2 => &["dual-write"],
@@ -71,7 +71,7 @@ fn a_missing_right_is_named_and_programs_need_none_on_events() {
         assert_eq!(scene.phase(), phase);
         write(phase).unwrap();
         let status = cutover_as(&scene, "looker", &["status", "--json"]).expect_code(0).json();
-        assert_eq!(status["phase"], PHASES[phase], "{status:#}");
+        assert_eq!(status["phase"], name, "{status:#}");
         for role in ["looker", "stranger"] {
             cutover_as(&scene, role, &["rollback"]).expect_refused();
         }

@@ -239,6 +239,7 @@ mod stages {
         let (workspace, database) = (Workspace::new(), prepared(Database::migrated_on(&server)));
         directly(&workspace, &database.url(), &["migrate", "--roles"]).expect_code(0);
         database.run("CREATE ROLE clerk LOGIN; GRANT turing_reader TO clerk");
+        database.run("SELECT maybe_create_snapshot(12345, 1)");
         let reader = Reader::of_a_database(&workspace, &database);
         reader.with("TURING_STORE", &database.url_as("clerk")).follow(blocks);
     }
