@@ -15,6 +15,8 @@ mod away;
 mod beside;
 #[path = "postgres/commands.rs"]
 mod commands;
+#[path = "postgres/cutover_sql.rs"]
+mod cutover_sql;
 #[path = "postgres/database.rs"]
 mod database;
 #[path = "postgres/encryption.rs"]

@@ -118,7 +118,7 @@ DECLARE
     nearest TEXT;
     fewest INT := greatest(length(name) / 3, 2) + 1;
 BEGIN
-    FOREACH one IN ARRAY names LOOP
+    FOREACH one IN ARRAY coalesce(names, '{}') LOOP
         other := lower(one);
         line := ARRAY(SELECT generate_series(0, length(other)));
         FOR i IN 1 .. length(wanted) LOOP

@@ -30,7 +30,6 @@ DECLARE
     steps CONSTANT JSONB := CASE jsonb_typeof(mapping -> 'steps') WHEN 'object' THEN mapping -> 'steps' ELSE nothing END;
     strange TEXT;
     place BIGINT;
-    is_twice BOOLEAN;
 BEGIN
     problem_column := mapping ->> 'posting_id';
     IF (posting_key BETWEEN -2147483648 AND 2147483647) IS NOT TRUE THEN
@@ -60,9 +59,9 @@ BEGIN
         ELSE
             SELECT
                 min(o.key) FILTER (WHERE o.id IS NULL),
-                count(DISTINCT (o.id, o.value)) > count(DISTINCT o.id),
+                count(o.id),
                 coalesce(jsonb_object_agg(o.id, o.value) FILTER (WHERE o.id IS NOT NULL), nothing)
-            INTO strange, is_twice, outputs
+            INTO strange, place, outputs
             FROM (
                 SELECT e.key, e.value, "{schema}".cutover_conversation(steps, e.key) AS id
                 FROM jsonb_each(outputs_json) e
@@ -70,7 +69,12 @@ BEGIN
             ) o;
             IF strange IS NOT NULL THEN
                 problem := format('its key %s is neither a step nor the id of a conversation', to_jsonb(strange));
-            ELSIF is_twice THEN
+            ELSIF place > (SELECT count(*) FROM jsonb_object_keys(outputs)) AND EXISTS (
+                SELECT
+                FROM jsonb_each(outputs_json) e
+                WHERE e.value <> 'null'
+                    AND e.value <> outputs -> "{schema}".cutover_conversation(steps, e.key)::text
+            ) THEN
                 problem := 'two of its keys are the same conversation, with different outputs';
             END IF;
         END IF;

@@ -168,7 +168,7 @@ BEGIN
                 part.key,
                 format('%s has no column %I', old.name, part.name),
                 coalesce(
-                    format('did you mean %I?', "{schema}".cutover_nearest(part.name, columns)),
+                    'did you mean ' || quote_ident("{schema}".cutover_nearest(part.name, columns)) || '?',
                     format('it has %s', (SELECT string_agg(quote_ident(c.name), ', ') FROM unnest(columns) c (name)))
                 );
             CONTINUE;

@@ -18,11 +18,35 @@ BEGIN
             SELECT
             FROM "{schema}".cutover_discrepancies o
             WHERE o.resolved_at IS NULL
-                AND (o.posting_id = d.posting_id OR o.posting_id IS NULL AND d.posting_id IS NULL AND o.old = d.old)
+                AND (
+                    o.posting_id = d.posting_id
+                    OR o.posting_id IS NULL AND d.posting_id IS NULL AND o.old IS NOT DISTINCT FROM d.old
+                )
                 AND o.kind = d.kind
                 AND o.field IS NOT DISTINCT FROM d.field
                 AND o.new IS NOT DISTINCT FROM d.new
         );
+END;
+$$;
+
+-- The same of an old row that the events did not take over: what cannot be read of it, or why else.
+CREATE FUNCTION "{schema}".cutover_note_refusal(posting_id INT, told TEXT) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    state RECORD;
+BEGIN
+    SELECT o.problem, o.problem_column INTO state
+    FROM "{schema}".cutover_old_states o
+    WHERE o.posting_key = cutover_note_refusal.posting_id;
+    IF state.problem IS NOT NULL THEN
+        PERFORM "{schema}".cutover_note(posting_id, 'row_unreadable'::text, state.problem_column, NULL::text, state.problem);
+    ELSE
+        PERFORM "{schema}".cutover_note(
+            posting_id, 'import_refused'::text, (SELECT c.mapping ->> 'posting_id' FROM "{schema}".cutovers c), NULL::text, told
+        );
+    END IF;
 END;
 $$;
 
@@ -211,6 +235,7 @@ COMMENT ON FUNCTION "{schema}".cutover_import(INT, TEXT) IS 'takes what the old 
 
 REVOKE ALL ON FUNCTION
     "{schema}".cutover_note(INT, TEXT, TEXT, TEXT, TEXT),
+    "{schema}".cutover_note_refusal(INT, TEXT),
     "{schema}".cutover_hold(INT, BOOLEAN),
     "{schema}".cutover_import_parts(INT, TEXT, TEXT[]),
     "{schema}".cutover_import(INT, TEXT)

@@ -22,10 +22,16 @@ BEGIN
         RAISE EXCEPTION 'cutover_hold_new() is the trigger of the old table of a cutover, and of no other'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO new_key USING NEW;
-    IF TG_OP = 'UPDATE' THEN
-        EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO old_key USING OLD;
-    END IF;
+    BEGIN
+        EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO new_key USING NEW;
+        IF TG_OP = 'UPDATE' THEN
+            EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO old_key USING OLD;
+        END IF;
+    EXCEPTION
+        -- somebody has given it another name, which is told below
+        WHEN undefined_column THEN
+            RETURN NEW;
+    END;
     held := CASE
         WHEN current_setting('turing.cutover_held', TRUE) ~ '^[0-9]{1,9}$' THEN current_setting('turing.cutover_held')
         ELSE '0'
@@ -76,28 +82,37 @@ BEGIN
         RAISE EXCEPTION 'cutover_old_changed() is the trigger of the old table of a cutover, and of no other'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF TG_OP <> 'INSERT' THEN
-        EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO old_key USING OLD;
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO new_key USING NEW;
-    END IF;
-    IF old_key = new_key AND cutover.is_backfilled THEN
-        EXECUTE format(
-            'SELECT array_remove(ARRAY[%s]::text[], NULL)',
-            (
-                SELECT string_agg(
-                    format(
-                        'CASE WHEN ($1).%1$I::text IS DISTINCT FROM ($2).%1$I::text THEN %2$L END',
-                        cutover.mapping ->> p.key, p.key
-                    ),
-                    ', '
+    BEGIN
+        IF TG_OP <> 'INSERT' THEN
+            EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO old_key USING OLD;
+        END IF;
+        IF TG_OP <> 'DELETE' THEN
+            EXECUTE format('SELECT ($1).%I', cutover.mapping ->> 'posting_id') INTO new_key USING NEW;
+        END IF;
+        IF old_key = new_key AND cutover.is_backfilled THEN
+            EXECUTE format(
+                'SELECT array_remove(ARRAY[%s]::text[], NULL)',
+                (
+                    SELECT string_agg(
+                        format(
+                            'CASE WHEN ($1).%1$I::text IS DISTINCT FROM ($2).%1$I::text THEN %2$L END',
+                            cutover.mapping ->> p.key, p.key
+                        ),
+                        ', '
+                    )
+                    FROM unnest('{current,outputs,history,terminal}'::text[]) p (key)
+                    WHERE cutover.mapping ->> p.key IS NOT NULL
                 )
-                FROM unnest('{current,outputs,history,terminal}'::text[]) p (key)
-                WHERE cutover.mapping ->> p.key IS NOT NULL
-            )
-        ) INTO changed USING OLD, NEW;
-    END IF;
+            ) INTO changed USING OLD, NEW;
+        END IF;
+    EXCEPTION
+        -- somebody has given a column another name: the cutover stands still, and the older program does not
+        WHEN undefined_column THEN
+            PERFORM "{schema}".cutover_note(
+                NULL::int, 'import_refused'::text, cutover.mapping ->> 'posting_id', NULL::text, SQLERRM
+            );
+            RETURN NULL;
+    END;
     source := format('%s.%s', cutover.old_schema, cutover.old_name);
 
     FOREACH one IN ARRAY CASE WHEN old_key = new_key THEN ARRAY[new_key] ELSE ARRAY[old_key, new_key] END LOOP
@@ -117,11 +132,6 @@ BEGIN
             CONTINUE WHEN parts = '{}';
         END IF;
 
-        SELECT o.problem, o.problem_column INTO state FROM "{schema}".cutover_old_states o WHERE o.posting_key = one;
-        IF state.problem IS NOT NULL THEN
-            PERFORM "{schema}".cutover_note(one::int, 'row_unreadable'::text, state.problem_column, NULL::text, state.problem);
-            CONTINUE;
-        END IF;
         BEGIN
             PERFORM "{schema}".cutover_import_parts(one::int, source, parts);
         EXCEPTION
@@ -130,10 +140,7 @@ BEGIN
                 RAISE;
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS told = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-                PERFORM "{schema}".cutover_note(
-                    one::int, 'import_refused'::text, cutover.mapping ->> 'posting_id', NULL::text,
-                    concat_ws('; ', told, nullif(detail, ''))
-                );
+                PERFORM "{schema}".cutover_note_refusal(one::int, concat_ws('; ', told, nullif(detail, '')));
         END;
     END LOOP;
     RETURN NULL;

@@ -22,6 +22,7 @@ DECLARE
     rows INT;
     held INT;
     unlike RECORD;
+    missing TEXT;
 BEGIN
     IF TG_RELID <> '"{schema}"."{events}"'::regclass THEN
         RAISE EXCEPTION 'cutover_hold_old() is the trigger of the table of events, and of no other'
@@ -30,6 +31,23 @@ BEGIN
     SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
     IF NOT EXISTS (SELECT FROM pg_class t WHERE t.oid = cutover.old_table) THEN
         RETURN NEW;
+    END IF;
+    SELECT m.value INTO missing
+    FROM jsonb_each_text(cutover.mapping) m
+    WHERE m.key IN ('posting_id', 'current', 'outputs', 'history', 'terminal', 'updated_at', 'counter')
+        AND m.value IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM pg_attribute a WHERE a.attrelid = cutover.old_table AND a.attname = m.value AND NOT a.attisdropped
+        )
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% has no column % any more, so the old row of posting % cannot be written',
+            cutover.old_table, quote_ident(missing), posting_id
+            USING ERRCODE = 'ES010',
+                HINT = format(
+                    'give it its name back: ALTER TABLE %s RENAME COLUMN … TO %I, or end dual writing: turing cutover rollback --to created',
+                    cutover.old_table, missing
+                );
     END IF;
     BEGIN
         EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', cutover.old_table);

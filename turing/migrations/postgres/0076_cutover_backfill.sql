@@ -25,8 +25,6 @@ AS $$
 DECLARE
     cutover "{schema}".cutovers;
     one INT;
-    old RECORD;
-    has_row BOOLEAN;
     told TEXT;
     detail TEXT;
 BEGIN
@@ -43,17 +41,10 @@ BEGIN
         EXIT WHEN NOT "{schema}".cutover_hold(one, seen = 0);
         seen := seen + 1;
         last := one;
-        SELECT o.problem, o.problem_column INTO old FROM "{schema}".cutover_old_states o WHERE o.posting_key = one;
-        has_row := FOUND;
-        IF old.problem IS NOT NULL THEN
-            PERFORM "{schema}".cutover_note(one, 'row_unreadable'::text, old.problem_column, NULL::text, old.problem);
-            refused := refused + 1;
-            CONTINUE;
-        END IF;
         BEGIN
             IF "{schema}".cutover_import_parts(one, NULL::text, NULL::text[]) THEN
                 imported := imported + 1;
-            ELSIF NOT has_row THEN
+            ELSIF NOT EXISTS (SELECT FROM "{schema}".cutover_old_states o WHERE o.posting_key = one) THEN
                 IF "{schema}".cutover_write_row(one, '{}'::jsonb) THEN
                     written_back := written_back + 1;
                 END IF;
@@ -64,10 +55,7 @@ BEGIN
             WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS told = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
                 refused := refused + 1;
-                PERFORM "{schema}".cutover_note(
-                    one, 'import_refused'::text, cutover.mapping ->> 'posting_id', NULL::text,
-                    concat_ws('; ', told, nullif(detail, ''))
-                );
+                PERFORM "{schema}".cutover_note_refusal(one, concat_ws('; ', told, nullif(detail, '')));
         END;
     END LOOP;
     RETURN NEXT;

@@ -63,7 +63,10 @@ BEGIN
             SELECT
             FROM "{schema}".cutover_discrepancies o
             WHERE o.resolved_at IS NULL
-                AND (o.posting_id = d.posting_id OR o.posting_id IS NULL AND d.posting_id IS NULL AND o.old = d.old)
+                AND (
+                    o.posting_id = d.posting_id
+                    OR o.posting_id IS NULL AND d.posting_id IS NULL AND o.old IS NOT DISTINCT FROM d.old
+                )
                 AND o.kind = d.kind
                 AND o.field IS NOT DISTINCT FROM d.field
         );

@@ -12,6 +12,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     cutover "{schema}".cutovers;
+    base TEXT;
     key TEXT;
     is_given BOOLEAN;
     part RECORD;
@@ -40,6 +41,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                 HINT = 'append events, by append_event for instance; or turing cutover rollback, as long as the table is there';
     END IF;
+    base := cutover.old_table;
     key := cutover.mapping ->> 'posting_id';
 
     FOR part IN
@@ -67,13 +69,13 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         statement := format(
             'INSERT INTO %1$s AS b (%2$s) OVERRIDING SYSTEM VALUE SELECT %3$s RETURNING b.%4$I',
-            cutover.old_table,
+            base,
             (SELECT string_agg(quote_ident(c.name), ', ') FROM unnest(columns) c (name)),
             (SELECT string_agg(format('($2).%I', c.name), ', ') FROM unnest(columns) c (name)),
             key
         );
     ELSE
-        EXECUTE format('SELECT FROM %1$s b WHERE b.%2$I = ($1).%2$I FOR NO KEY UPDATE', cutover.old_table, key) USING OLD;
+        EXECUTE format('SELECT FROM %1$s b WHERE b.%2$I = ($1).%2$I FOR NO KEY UPDATE', base, key) USING OLD;
         EXECUTE format('SELECT v.* FROM %1$I.%2$I v WHERE v.%3$I = ($1).%3$I', cutover.old_schema, cutover.old_name, key)
             INTO shown USING OLD;
         GET DIAGNOSTICS rows = ROW_COUNT;
@@ -91,7 +93,7 @@ BEGIN
                 WHEN 'DELETE' THEN 'DELETE FROM %1$s b'
                 ELSE 'UPDATE %1$s b SET %2$s'
             END || ' WHERE b.%3$I OPERATOR(pg_catalog.=) ($1).%3$I RETURNING b.%3$I',
-            cutover.old_table,
+            base,
             (
                 SELECT string_agg(format('%1$I = ($2).%1$I', c.name), ', ')
                 FROM unnest(CASE WHEN columns = '{}' THEN ARRAY[key] ELSE columns END) c (name)
@@ -122,7 +124,7 @@ BEGIN
                 DETAIL = CASE WHEN code OPERATOR(pg_catalog.=) ANY ('{23503,23505}'::pg_catalog.text[]) THEN detail ELSE '' END,
                 HINT = CASE
                     WHEN code OPERATOR(pg_catalog.=) '23505' AND TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN pg_catalog.format(
-                        'INSERT … ON CONFLICT is taken by the table, and not by the view: %s', cutover.old_table
+                        'INSERT … ON CONFLICT is taken by the table, and not by the view: %s', base
                     )
                     ELSE hint
                 END,

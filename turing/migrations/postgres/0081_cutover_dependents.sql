@@ -32,11 +32,11 @@ BEGIN
         AND d.refobjid = of_relation
         AND c.oid <> of_relation
         AND NOT (c.relnamespace = '"{schema}"'::regnamespace AND c.relname = 'cutover_old_states')
-        AND NOT (
+        AND (
             c.relkind = 'v'
             AND c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = cutover.old_schema)
-            AND c.relname IN (cutover.old_name, "{schema}".cutover_name(cutover.old_name, '_base'))
-        )
+            AND c.relname IN (cutover.old_name, "{schema}".cutover_name(cutover.old_name, '_base'::text))
+        ) IS NOT TRUE
     UNION ALL
     SELECT DISTINCT 'function', p.oid::regprocedure::text, NULL::text
     FROM pg_depend d
@@ -89,6 +89,10 @@ AS $$
         WHERE c.oid = of_relation
     ) a
     WHERE a.grantee <> a.relowner
+        -- the table's owner needs none on it
+        AND NOT EXISTS (
+            SELECT FROM "{schema}".cutovers u JOIN pg_class t ON t.oid = u.old_table AND t.relowner = a.grantee
+        )
         AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
     ORDER BY a.attname NULLS FIRST, a.grantee, a.privilege_type
 $$;

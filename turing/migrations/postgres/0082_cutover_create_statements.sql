@@ -61,7 +61,7 @@ SELECT
     %9$s AS updated_at,
     r.counter,
     r.problem,
-    "{schema}".cutover_row_text(b) AS row_text,
+    "{schema}".cutover_row_text(b.*) AS row_text,
     %1$s AS posting_key,
     r.problem_column
 FROM %10$s b

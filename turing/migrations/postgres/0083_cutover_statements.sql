@@ -44,8 +44,8 @@ AS $$
 $$;
 
 -- The statements of an action of the cutover, in order: one transaction executes them all, with what the caller
--- writes to cutovers and to the stream cutover/1. Tables are locked first, the old one before the events, and
--- nothing after that takes longer than a moment: no statement reads a table's rows.
+-- writes to cutovers and to the stream cutover/1. Locks are taken in the order in which writers take them, the
+-- view, the table, the events, and none for longer than a moment: no statement reads a table's rows.
 --
 --   create, undo-create              the view cutover_old_states; the caller has put the mapping into cutovers
 --   dual-write, undo-dual-write      triggers, by which each side follows the other, and a view of the name

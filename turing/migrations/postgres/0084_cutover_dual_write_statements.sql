@@ -14,20 +14,22 @@ BEGIN
 END;
 $$;
 
--- A view is its owner's whose table it shows, if that one may have something in the schema.
+-- A view is its owner's whose table it shows, if that one may have something in the schema, and else may do
+-- with it what it may do with the table.
 CREATE FUNCTION "{schema}".cutover_owner_statements(cutover "{schema}".cutovers, made TEXT) RETURNS SETOF TEXT
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('ALTER VIEW %s OWNER TO %I', made, r.rolname)
+    SELECT CASE
+        WHEN has_schema_privilege(r.oid, c.relnamespace, 'CREATE')
+            OR (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)
+        THEN format('ALTER VIEW %s OWNER TO %I', made, r.rolname)
+        ELSE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I WITH GRANT OPTION', made, r.rolname)
+    END
     FROM pg_class c
     JOIN pg_roles r ON r.oid = c.relowner
     WHERE c.oid = cutover.old_table
         AND r.rolname <> current_user
-        AND (
-            has_schema_privilege(r.oid, c.relnamespace, 'CREATE')
-            OR (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)
-        )
 $$;
 
 -- See cutover_statements.

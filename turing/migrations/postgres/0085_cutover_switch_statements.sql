@@ -15,8 +15,8 @@ BEGIN
     JOIN pg_roles r ON r.oid = c.relowner
     WHERE c.oid = cutover.old_table;
     RETURN NEXT 'SET LOCAL search_path = pg_catalog, pg_temp';
-    RETURN NEXT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', cutover.old_table);
     RETURN NEXT format('DROP VIEW IF EXISTS %s', base);
+    RETURN NEXT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', cutover.old_table);
     RETURN NEXT format('ALTER TABLE %s RENAME TO %I', cutover.old_table, base_name);
     RETURN QUERY SELECT * FROM "{schema}".cutover_view_json_statements(view);
     RETURN NEXT view;
@@ -81,8 +81,9 @@ BEGIN
     WHERE n.nspname = cutover.old_schema
         AND c.relname = cutover.old_name;
     RETURN NEXT 'SET LOCAL search_path = pg_catalog, pg_temp';
-    RETURN NEXT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', cutover.old_table);
+    -- in the order in which a writer takes them
     RETURN NEXT format('ALTER VIEW %s RENAME TO %I', shown, away);
+    RETURN NEXT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', cutover.old_table);
     RETURN NEXT format('ALTER TABLE %s RENAME TO %I', cutover.old_table, cutover.old_name);
     RETURN QUERY SELECT * FROM "{schema}".cutover_grants(view_oid, shown);
     RETURN QUERY

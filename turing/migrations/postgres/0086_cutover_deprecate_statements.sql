@@ -19,6 +19,12 @@ BEGIN
         END IF;
     END IF;
     RETURN NEXT 'SET LOCAL search_path = pg_catalog, pg_temp';
+    -- the view first, which is bound to the table whatever its name is: so writers take them, too
+    RETURN NEXT CASE action
+        WHEN 'deprecate' THEN "{schema}".cutover_view('deprecated'::text, cutover.old_table::text)
+        WHEN 'undo-deprecate' THEN "{schema}".cutover_view('switched'::text, cutover.old_table::text)
+        ELSE "{schema}".cutover_view('dropped'::text, NULL::text)
+    END;
     RETURN NEXT format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', cutover.old_table);
     IF action = 'drop' THEN
         -- a default may be from a sequence that goes with the table
@@ -29,7 +35,6 @@ BEGIN
         JOIN pg_class c ON c.oid = d.adrelid AND c.relname = cutover.old_name AND c.relkind = 'v'
         JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = cutover.old_schema
         ORDER BY a.attnum;
-        RETURN NEXT "{schema}".cutover_view('dropped'::text, NULL::text);
         RETURN NEXT format('COMMENT ON VIEW %s IS %L', shown, 'the states of postings, from the events');
         RETURN NEXT 'DROP VIEW "{schema}".cutover_old_states';
         RETURN NEXT format('DROP TABLE %s', cutover.old_table);
@@ -47,13 +52,11 @@ BEGIN
         SELECT t.statement
         FROM "{schema}".cutover_trigger_statements(cutover.old_table, cutover.mapping ->> 'posting_id', FALSE) t;
         RETURN NEXT format('ALTER TABLE %s RENAME TO %I', cutover.old_table, deprecated_name);
-        RETURN NEXT "{schema}".cutover_view('deprecated'::text, format('%I.%I', cutover.old_schema, deprecated_name));
     ELSE
         RETURN QUERY
         SELECT t.statement
         FROM "{schema}".cutover_trigger_statements(cutover.old_table, cutover.mapping ->> 'posting_id', TRUE) t;
         RETURN NEXT format('ALTER TABLE %s RENAME TO %I', cutover.old_table, base_name);
-        RETURN NEXT "{schema}".cutover_view('switched'::text, format('%I.%I', cutover.old_schema, base_name));
     END IF;
 END;
 $$;

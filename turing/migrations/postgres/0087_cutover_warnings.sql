@@ -123,7 +123,9 @@ BEGIN
         instead
     FROM pg_proc p
     JOIN pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('c', 'internal')
-    WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, '"{schema}"'::regnamespace)
+    WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        -- the store's own name its schema
+        AND (p.pronamespace <> '"{schema}"'::regnamespace OR position('"{schema}".' IN p.prosrc) = 0)
         AND position(lower(table_name) IN lower(p.prosrc)) > 0
         AND p.prosrc ~* 'on[[:space:]]+conflict|merge[[:space:]]+into'
     ORDER BY 2;
