@@ -349,7 +349,7 @@ fn links_lead_somewhere() {
         let text = page(name);
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         let links: Vec<_> = links.map(|(link, _)| link).collect();
-        assert!(links.len() > 3, "{links:?}");
+        assert!(!links.is_empty(), "{name} has none");
         for link in links {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let file = if file.is_empty() { name } else { file };
