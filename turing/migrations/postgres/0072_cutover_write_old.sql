@@ -34,6 +34,10 @@ DECLARE
     kept JSONB;
     kept_outputs JSONB;
     kept_history JSONB;
+    statement TEXT;
+    new_current TEXT;
+    new_outputs JSONB;
+    new_history JSONB;
     rows INT;
     told TEXT;
     code TEXT;
@@ -138,38 +142,44 @@ BEGIN
         definitions := definitions || format(', %I %s', part.name, part.type);
     END LOOP;
 
+    -- whole before the path is another one: in that schema others may have functions and operators of these names
+    statement := format(
+        CASE
+            WHEN has_row THEN 'UPDATE %1$s b SET %2$s FROM (SELECT) n %3$s WHERE b.%4$I OPERATOR(pg_catalog.=) $1'
+            ELSE 'INSERT INTO %1$s (%4$I%5$s) OVERRIDING SYSTEM VALUE SELECT $1%6$s FROM (SELECT) n %3$s ON CONFLICT (%4$I) DO NOTHING'
+        END,
+        cutover.old_table,
+        (SELECT string_agg(format('%I = %s', w.name, w.item), ', ') FROM unnest(columns, items) w (name, item)),
+        CASE WHEN definitions <> '' THEN 'CROSS JOIN pg_catalog.jsonb_to_record($9) g (' || substr(definitions, 3) || ')' ELSE '' END,
+        cutover.mapping ->> 'posting_id',
+        (SELECT string_agg(format(', %I', w.name), '') FROM unnest(columns) w (name) WHERE w.name <> cutover.mapping ->> 'posting_id'),
+        (
+            SELECT string_agg(', ' || w.item, '') FROM unnest(columns, items) w (name, item)
+            WHERE w.name <> cutover.mapping ->> 'posting_id'
+        )
+    );
+    new_current := CASE cutover.forms ->> 'current'
+        WHEN 'names' THEN coalesce(
+            "{schema}".cutover_step_names(steps) ->> new.current_conversation_id::text,
+            new.current_conversation_id::text
+        )
+        ELSE new.current_conversation_id::text
+    END;
+    new_outputs := "{schema}".cutover_outputs_form(kept_outputs, new.outputs, steps, cutover.forms ->> 'outputs');
+    new_history := "{schema}".cutover_history_form(
+        kept_history, new.sequence, steps, cutover.mapping ->> 'history_key', cutover.forms ->> 'history'
+    );
+
     BEGIN
         PERFORM set_config('turing.cutover_writing', posting_id::text, TRUE);
         -- where the table's own triggers look
         PERFORM set_config('search_path', format('%I, pg_temp', cutover.old_schema), TRUE);
-        EXECUTE format(
-            CASE
-                WHEN has_row THEN 'UPDATE %1$s b SET %2$s FROM (SELECT) n %3$s WHERE b.%4$I OPERATOR(pg_catalog.=) $1'
-                ELSE 'INSERT INTO %1$s (%4$I%5$s) OVERRIDING SYSTEM VALUE SELECT $1%6$s FROM (SELECT) n %3$s ON CONFLICT (%4$I) DO NOTHING'
-            END,
-            cutover.old_table,
-            (SELECT string_agg(format('%I = %s', w.name, w.item), ', ') FROM unnest(columns, items) w (name, item)),
-            CASE WHEN definitions <> '' THEN 'CROSS JOIN pg_catalog.jsonb_to_record($9) g (' || substr(definitions, 3) || ')' ELSE '' END,
-            cutover.mapping ->> 'posting_id',
-            (SELECT string_agg(format(', %I', w.name), '') FROM unnest(columns) w (name) WHERE w.name <> cutover.mapping ->> 'posting_id'),
-            (
-                SELECT string_agg(', ' || w.item, '') FROM unnest(columns, items) w (name, item)
-                WHERE w.name <> cutover.mapping ->> 'posting_id'
-            )
-        ) USING
+        EXECUTE statement USING
             posting_id,
             new.current_conversation_id,
-            CASE cutover.forms ->> 'current'
-                WHEN 'names' THEN coalesce(
-                    "{schema}".cutover_step_names(steps) ->> new.current_conversation_id::text,
-                    new.current_conversation_id::text
-                )
-                ELSE new.current_conversation_id::text
-            END,
-            "{schema}".cutover_outputs_form(kept_outputs, new.outputs, steps, cutover.forms ->> 'outputs'),
-            "{schema}".cutover_history_form(
-                kept_history, new.sequence, steps, cutover.mapping ->> 'history_key', cutover.forms ->> 'history'
-            ),
+            new_current,
+            new_outputs,
+            new_history,
             new.sequence,
             new.is_terminal,
             new.last_updated,

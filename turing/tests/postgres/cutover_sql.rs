@@ -95,6 +95,7 @@ promises! {
     dual_write_writes_both_or_neither
     without_dual_writing_nothing_is_written_twice
     a_trigger_of_the_old_table_finds_what_is_in_its_schema
+    what_the_schema_of_the_old_table_has_is_not_called_with_the_rights_of_the_store
     the_triggers_of_a_cutover_work_for_no_other_table
     a_column_that_gets_another_name_stops_no_older_program
 }
