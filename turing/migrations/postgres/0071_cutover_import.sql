@@ -50,6 +50,20 @@ BEGIN
 END;
 $$;
 
+-- Refuses a transaction that sees the database as it was before the cutover, though its triggers are there:
+-- whoever tries again sees it.
+CREATE FUNCTION "{schema}".cutover_refuse_old_snapshot() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        RAISE EXCEPTION 'this transaction began before the cutover, and does not see it; try again'
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+END;
+$$;
+
 -- Holds the old row of a posting until the transaction ends, or its place where there is none: who appends
 -- events to the posting is refused meanwhile. Without `waits` it answers false, and holds nothing, where
 -- somebody else has it.
@@ -236,6 +250,7 @@ COMMENT ON FUNCTION "{schema}".cutover_import(INT, TEXT) IS 'takes what the old 
 REVOKE ALL ON FUNCTION
     "{schema}".cutover_note(INT, TEXT, TEXT, TEXT, TEXT),
     "{schema}".cutover_note_refusal(INT, TEXT),
+    "{schema}".cutover_refuse_old_snapshot(),
     "{schema}".cutover_hold(INT, BOOLEAN),
     "{schema}".cutover_import_parts(INT, TEXT, TEXT[]),
     "{schema}".cutover_import(INT, TEXT)

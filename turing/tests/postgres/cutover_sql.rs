@@ -112,6 +112,9 @@ promises! {
     a_backfill_ends_before_a_row_that_somebody_writes_and_waits_only_for_its_first
     nobody_waits_for_somebody_who_resolves
     who_writes_by_the_view_is_refused_if_the_row_has_changed_since
+    who_sees_the_database_as_it_was_before_the_cutover_tries_again
+    who_sees_the_events_as_they_were_before_tries_again
+    nothing_is_written_to_a_deprecated_table_by_who_sees_it_as_it_was_before
 }
 
 promises! {
