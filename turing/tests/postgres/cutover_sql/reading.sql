@@ -246,6 +246,36 @@ SELECT d.new || '; ' || coalesce(d.reason, 'open') FROM cutover_discrepancies d 
 -- = step: "x" is neither a step nor the id of a conversation; nobody reads it
 -- = step: "y" is neither a step nor the id of a conversation; open
 
+-- # what_was_accepted_and_is_over_is_found_again
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, finished BOOLEAN);
+INSERT INTO old_states VALUES (1, TRUE);
+INSERT INTO postings (posting_id) VALUES (1);
+SELECT append_event('llm_call_completed', 1, '{"output": "x"}', '{"conversation_id": 10}');
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "terminal": "finished"}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'accepted', 'an old error')
+-- = 1
+
+-- do validate
+
+SELECT count(*) FROM cutover_open_discrepancies
+-- = 0
+
+UPDATE old_states SET finished = FALSE
+
+-- do validate
+
+UPDATE old_states SET finished = TRUE
+
+-- do validate
+
+SELECT concat_ws(' ', d.kind, d.resolution, d.reason) FROM cutover_discrepancies d ORDER BY d.discrepancy_id
+-- = terminal_differs agrees an old error
+-- = terminal_differs
+
 -- # a_discrepancy_is_resolved_from_the_side_that_is_named
 
 CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, done INT);
