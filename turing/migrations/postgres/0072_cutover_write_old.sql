@@ -3,12 +3,13 @@
 -- follow by themselves, updated_at is when the newest event was recorded, and of a history of objects those
 -- that are there stay as they are.
 --
--- `given` are further columns, or other values of these, as the old table has them. Answers whether something
--- was written.
+-- `given` are further columns, or other values of these, as the old table has them; `parts` those of the
+-- mapping that are written into a row that is there and can be read, null for all. Answers whether something was
+-- written.
 --
 -- Whoever calls it holds the old row, or its place, see cutover_hold. What the old table refuses refuses the
 -- whole. The setting turing.cutover_writing is the posting meanwhile, which keeps the old table's trigger out.
-CREATE FUNCTION "{schema}".cutover_write_row(posting_id INT, given JSONB) RETURNS BOOLEAN
+CREATE FUNCTION "{schema}".cutover_write_row(posting_id INT, given JSONB, parts TEXT[] DEFAULT NULL) RETURNS BOOLEAN
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -86,6 +87,9 @@ BEGIN
             CASE WHEN old.problem IS NOT NULL OR old.is_terminal <> new.is_terminal THEN 'terminal' END,
             CASE WHEN old.problem IS NOT NULL OR old.counter <> cardinality(new.sequence) THEN 'counter' END
         ], NULL);
+        IF parts IS NOT NULL AND old.problem IS NULL THEN
+            written := ARRAY(SELECT w.part FROM unnest(written) w (part) WHERE w.part = ANY (parts));
+        END IF;
     END IF;
 
     FOR part IN
@@ -259,4 +263,4 @@ $$;
 
 COMMENT ON FUNCTION "{schema}".cutover_write_old(INT[]) IS 'writes what the events say of postings into the old table, where that says something else';
 
-REVOKE ALL ON FUNCTION "{schema}".cutover_write_row(INT, JSONB), "{schema}".cutover_write_old(INT[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "{schema}".cutover_write_row(INT, JSONB, TEXT[]), "{schema}".cutover_write_old(INT[]) FROM PUBLIC;

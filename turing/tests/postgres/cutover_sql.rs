@@ -75,6 +75,7 @@ promises! {
     what_was_accepted_stays_so_until_it_changes
     what_was_accepted_and_is_over_is_found_again
     a_discrepancy_is_resolved_from_the_side_that_is_named
+    what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
     validate_event_store_tells_what_differs_with_a_repair_that_works
     a_table_that_somebody_has_dropped_holds_no_event_up
 }

@@ -315,6 +315,42 @@ FROM old_states b JOIN posting_state_projection p ON p.posting_id = b.posting OR
 -- = 2 10 1 10
 -- = 3 20 1 20
 
+-- # what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB, finished BOOLEAN);
+INSERT INTO old_states VALUES (1, 20, '{"20": "only here"}', TRUE), (2, 20, '{"20": "only here"}', TRUE);
+INSERT INTO postings (posting_id) VALUES (1), (2);
+SELECT append_event('llm_call_completed', n, '{"output": "x"}', '{"conversation_id": 10}') FROM generate_series(1, 2) n;
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results", "terminal": "finished"
+}')
+
+-- do create
+
+SELECT cutover_resolve(NULL, 'terminal_differs', 'from-events', NULL)
+-- = 0
+
+-- do validate
+
+SELECT cutover_resolve(NULL, 'terminal_differs', 'from-events', NULL)
+-- = 2
+
+SELECT concat_ws(' ', b.posting, b.step, b.results, b.finished) FROM old_states b ORDER BY b.posting
+-- = 1 20 {"20": "only here"} f
+-- = 2 20 {"20": "only here"} f
+
+SELECT cutover_resolve(1, 'outputs_differ', 'from-old', NULL)
+-- = 1
+
+SELECT concat_ws(' ', p.current_conversation_id, p.outputs, p.is_terminal) FROM posting_state_projection p ORDER BY p.posting_id
+-- = 10 {"20": "only here"} f
+-- = 10 {"10": "x"} f
+
+SELECT concat_ws(' ', o.posting_id, o.kind) FROM cutover_open_discrepancies o ORDER BY o.posting_id, o.kind COLLATE "C"
+-- = 1 current_differs
+-- = 2 current_differs
+-- = 2 outputs_differ
+
 -- # validate_event_store_tells_what_differs_with_a_repair_that_works
 
 CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, done INT);
