@@ -186,7 +186,8 @@ BEGIN
             new_history,
             new.sequence,
             new.is_terminal,
-            new.last_updated,
+            -- of a posting without events the row is written now
+            coalesce(new.last_updated, pg_catalog.now()),
             given;
         GET DIAGNOSTICS rows = ROW_COUNT;
         PERFORM pg_catalog.set_config('search_path'::pg_catalog.text, 'pg_catalog, pg_temp'::pg_catalog.text, TRUE);
