@@ -61,6 +61,7 @@ promises! {
     what_is_no_ordinary_table_is_refused
     another_table_has_another_digest
     what_should_be_known_before_is_told
+    a_table_that_is_published_and_a_step_that_may_not_be_null_are_told_before
 }
 
 promises! {
@@ -75,6 +76,7 @@ promises! {
     what_was_accepted_stays_so_until_it_changes
     what_was_accepted_and_is_over_is_found_again
     a_discrepancy_is_resolved_from_the_side_that_is_named
+    a_row_without_events_is_resolved_from_these_with_a_time
     what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
     validate_event_store_tells_what_differs_with_a_repair_that_works
     a_table_that_somebody_has_dropped_holds_no_event_up
@@ -134,6 +136,9 @@ promises! {
     a_dropped_table_leaves_its_states
     rights_on_the_table_are_rights_on_the_view
     each_action_is_undone_without_a_trace
+    what_groups_by_the_primary_key_alone_stays_with_the_table
+    the_name_of_a_view_of_theirs_is_in_nobodys_way_back
+    a_domain_that_refuses_nulls_lets_a_posting_be_read_that_began_in_the_events
     an_action_takes_locks_in_the_order_of_writers_and_reads_no_rows
 }
 

@@ -315,6 +315,23 @@ FROM old_states b JOIN posting_state_projection p ON p.posting_id = b.posting OR
 -- = 2 10 1 10
 -- = 3 20 1 20
 
+-- # a_row_without_events_is_resolved_from_these_with_a_time
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, changed TIMESTAMPTZ NOT NULL);
+INSERT INTO old_states VALUES (1, 'x', '2020-01-01');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "updated_at": "changed"
+}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'from-events', NULL)
+-- = 1
+
+SELECT concat_ws(' ', b.posting, b.step, b.changed > '2020-01-02') FROM old_states b
+-- = 1 t
+
 -- # what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
 
 CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB, finished BOOLEAN);
