@@ -35,13 +35,20 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    state RECORD;
+    strange TEXT;
+    strange_column TEXT;
 BEGIN
-    SELECT o.problem, o.problem_column INTO state
-    FROM "{schema}".cutover_old_states o
-    WHERE o.posting_key = cutover_note_refusal.posting_id;
-    IF state.problem IS NOT NULL THEN
-        PERFORM "{schema}".cutover_note(posting_id, 'row_unreadable'::text, state.problem_column, NULL::text, state.problem);
+    BEGIN
+        SELECT o.problem, o.problem_column INTO strange, strange_column
+        FROM "{schema}".cutover_old_states o
+        WHERE o.posting_key = cutover_note_refusal.posting_id;
+    EXCEPTION
+        -- somebody has dropped a column, and the view with it: `told` says so
+        WHEN undefined_table THEN
+            NULL;
+    END;
+    IF strange IS NOT NULL THEN
+        PERFORM "{schema}".cutover_note(posting_id, 'row_unreadable'::text, strange_column, NULL::text, strange);
     ELSE
         PERFORM "{schema}".cutover_note(
             posting_id, 'import_refused'::text, (SELECT c.mapping ->> 'posting_id' FROM "{schema}".cutovers c), NULL::text, told

@@ -102,6 +102,7 @@ promises! {
     what_the_schema_of_the_old_table_has_is_not_called_with_the_rights_of_the_store
     the_triggers_of_a_cutover_work_for_no_other_table
     a_column_that_gets_another_name_stops_no_older_program
+    a_column_that_is_dropped_with_what_is_bound_to_it_stops_no_older_program
 }
 
 promises! {

@@ -339,3 +339,12 @@ ALTER TABLE old_states RENAME number TO posting
 
 SELECT d.kind FROM cutover_open_discrepancies d WHERE d.posting_id IS NOT NULL
 -- = current_differs
+
+-- # a_column_that_is_dropped_with_what_is_bound_to_it_stops_no_older_program
+
+ALTER TABLE old_states DROP COLUMN done CASCADE;
+UPDATE old_states SET step = 'send' WHERE posting = 1;
+INSERT INTO old_states (posting, step) VALUES (7, 'draft');
+SELECT concat_ws(' ', d.posting_id, d.kind, d.new) FROM cutover_discrepancies d ORDER BY d.posting_id
+-- = 1 import_refused relation "public.cutover_old_states" does not exist
+-- = 7 import_refused relation "public.cutover_old_states" does not exist
