@@ -73,13 +73,17 @@ promises! {
     a_row_has_the_same_text_in_every_session
     a_backfill_takes_each_row_over_once
     a_difference_is_kept_until_both_agree
+    validate_event_store_tells_what_differs_with_a_repair_that_works
+    a_table_that_somebody_has_dropped_holds_no_event_up
+}
+
+promises! {
+    resolving in "resolving.sql":
     what_was_accepted_stays_so_until_it_changes
     what_was_accepted_and_is_over_is_found_again
     a_discrepancy_is_resolved_from_the_side_that_is_named
     a_row_without_events_is_resolved_from_these_with_a_time
     what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
-    validate_event_store_tells_what_differs_with_a_repair_that_works
-    a_table_that_somebody_has_dropped_holds_no_event_up
 }
 
 promises! {
@@ -148,6 +152,7 @@ fn every_scenario_is_a_test() {
     for (file, promises) in [
         (mapping::FILE, mapping::PROMISES),
         (reading::FILE, reading::PROMISES),
+        (resolving::FILE, resolving::PROMISES),
         (writing::FILE, writing::PROMISES),
         (beside::FILE, beside::PROMISES),
         (reads::FILE, reads::PROMISES),

@@ -370,15 +370,13 @@ SELECT v.one FROM old_states_view v
 
 -- # a_domain_that_refuses_nulls_lets_a_posting_be_read_that_began_in_the_events
 
-CREATE DOMAIN label AS TEXT COLLATE "C" NOT NULL DEFAULT 'x';
-ALTER TABLE old_states ADD COLUMN labelled label
+CREATE DOMAIN label AS TEXT NOT NULL DEFAULT 'x'; ALTER TABLE old_states ADD COLUMN labelled label
 
 -- do switch-reads
 
 -- do deprecate
 
-CALL completes(5, 10);
-SELECT concat_ws(' ', v.step, coalesce(v.labelled::text, 'none')) FROM old_states v WHERE v.posting = 5
+CALL completes(5, 10); SELECT concat_ws(' ', v.step, coalesce(v.labelled::text, 'none')) FROM old_states v WHERE v.posting = 5
 -- = draft none
 
 -- # an_action_takes_locks_in_the_order_of_writers_and_reads_no_rows
