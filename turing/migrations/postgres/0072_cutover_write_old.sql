@@ -3,15 +3,18 @@
 -- follow by themselves, updated_at is when the newest event was recorded, and of a history of objects those
 -- that are there stay as they are.
 --
--- `given` are further columns, or other values of these, as the old table has them. Answers whether something
--- was written.
+-- `given` are further columns, or other values of these, as the old table has them; `parts` those of the
+-- mapping that are written into a row that is there and can be read, null for all. Answers whether something was
+-- written.
 --
 -- Whoever calls it holds the old row, or its place, see cutover_hold. What the old table refuses refuses the
 -- whole. The setting turing.cutover_writing is the posting meanwhile, which keeps the old table's trigger out.
-CREATE FUNCTION "{schema}".cutover_write_row(posting_id INT, given JSONB) RETURNS BOOLEAN
+CREATE FUNCTION "{schema}".cutover_write_row(posting_id INT, given JSONB, parts TEXT[] DEFAULT NULL) RETURNS BOOLEAN
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- a row that a policy hides is not one that is gone
+SET row_security = off
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
@@ -34,6 +37,10 @@ DECLARE
     kept JSONB;
     kept_outputs JSONB;
     kept_history JSONB;
+    statement TEXT;
+    new_current TEXT;
+    new_outputs JSONB;
+    new_history JSONB;
     rows INT;
     told TEXT;
     code TEXT;
@@ -82,6 +89,9 @@ BEGIN
             CASE WHEN old.problem IS NOT NULL OR old.is_terminal <> new.is_terminal THEN 'terminal' END,
             CASE WHEN old.problem IS NOT NULL OR old.counter <> cardinality(new.sequence) THEN 'counter' END
         ], NULL);
+        IF parts IS NOT NULL AND old.problem IS NULL THEN
+            written := ARRAY(SELECT w.part FROM unnest(written) w (part) WHERE w.part = ANY (parts));
+        END IF;
     END IF;
 
     FOR part IN
@@ -138,41 +148,48 @@ BEGIN
         definitions := definitions || format(', %I %s', part.name, part.type);
     END LOOP;
 
+    -- whole before the path is another one: in that schema others may have functions and operators of these names
+    statement := format(
+        CASE
+            WHEN has_row THEN 'UPDATE %1$s b SET %2$s FROM (SELECT) n %3$s WHERE b.%4$I OPERATOR(pg_catalog.=) $1'
+            ELSE 'INSERT INTO %1$s (%4$I%5$s) OVERRIDING SYSTEM VALUE SELECT $1%6$s FROM (SELECT) n %3$s ON CONFLICT (%4$I) DO NOTHING'
+        END,
+        cutover.old_table,
+        (SELECT string_agg(format('%I = %s', w.name, w.item), ', ') FROM unnest(columns, items) w (name, item)),
+        CASE WHEN definitions <> '' THEN 'CROSS JOIN pg_catalog.jsonb_to_record($9) g (' || substr(definitions, 3) || ')' ELSE '' END,
+        cutover.mapping ->> 'posting_id',
+        (SELECT string_agg(format(', %I', w.name), '') FROM unnest(columns) w (name) WHERE w.name <> cutover.mapping ->> 'posting_id'),
+        (
+            SELECT string_agg(', ' || w.item, '') FROM unnest(columns, items) w (name, item)
+            WHERE w.name <> cutover.mapping ->> 'posting_id'
+        )
+    );
+    new_current := CASE cutover.forms ->> 'current'
+        WHEN 'names' THEN coalesce(
+            "{schema}".cutover_step_names(steps) ->> new.current_conversation_id::text,
+            new.current_conversation_id::text
+        )
+        ELSE new.current_conversation_id::text
+    END;
+    new_outputs := "{schema}".cutover_outputs_form(kept_outputs, new.outputs, steps, cutover.forms ->> 'outputs');
+    new_history := "{schema}".cutover_history_form(
+        kept_history, new.sequence, steps, cutover.mapping ->> 'history_key', cutover.forms ->> 'history'
+    );
+
     BEGIN
         PERFORM set_config('turing.cutover_writing', posting_id::text, TRUE);
         -- where the table's own triggers look
         PERFORM set_config('search_path', format('%I, pg_temp', cutover.old_schema), TRUE);
-        EXECUTE format(
-            CASE
-                WHEN has_row THEN 'UPDATE %1$s b SET %2$s FROM (SELECT) n %3$s WHERE b.%4$I OPERATOR(pg_catalog.=) $1'
-                ELSE 'INSERT INTO %1$s (%4$I%5$s) OVERRIDING SYSTEM VALUE SELECT $1%6$s FROM (SELECT) n %3$s ON CONFLICT (%4$I) DO NOTHING'
-            END,
-            cutover.old_table,
-            (SELECT string_agg(format('%I = %s', w.name, w.item), ', ') FROM unnest(columns, items) w (name, item)),
-            CASE WHEN definitions <> '' THEN 'CROSS JOIN pg_catalog.jsonb_to_record($9) g (' || substr(definitions, 3) || ')' ELSE '' END,
-            cutover.mapping ->> 'posting_id',
-            (SELECT string_agg(format(', %I', w.name), '') FROM unnest(columns) w (name) WHERE w.name <> cutover.mapping ->> 'posting_id'),
-            (
-                SELECT string_agg(', ' || w.item, '') FROM unnest(columns, items) w (name, item)
-                WHERE w.name <> cutover.mapping ->> 'posting_id'
-            )
-        ) USING
+        EXECUTE statement USING
             posting_id,
             new.current_conversation_id,
-            CASE cutover.forms ->> 'current'
-                WHEN 'names' THEN coalesce(
-                    "{schema}".cutover_step_names(steps) ->> new.current_conversation_id::text,
-                    new.current_conversation_id::text
-                )
-                ELSE new.current_conversation_id::text
-            END,
-            "{schema}".cutover_outputs_form(kept_outputs, new.outputs, steps, cutover.forms ->> 'outputs'),
-            "{schema}".cutover_history_form(
-                kept_history, new.sequence, steps, cutover.mapping ->> 'history_key', cutover.forms ->> 'history'
-            ),
+            new_current,
+            new_outputs,
+            new_history,
             new.sequence,
             new.is_terminal,
-            new.last_updated,
+            -- of a posting without events the row is written now
+            coalesce(new.last_updated, pg_catalog.now()),
             given;
         GET DIAGNOSTICS rows = ROW_COUNT;
         PERFORM pg_catalog.set_config('search_path'::pg_catalog.text, 'pg_catalog, pg_temp'::pg_catalog.text, TRUE);
@@ -249,4 +266,4 @@ $$;
 
 COMMENT ON FUNCTION "{schema}".cutover_write_old(INT[]) IS 'writes what the events say of postings into the old table, where that says something else';
 
-REVOKE ALL ON FUNCTION "{schema}".cutover_write_row(INT, JSONB), "{schema}".cutover_write_old(INT[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION "{schema}".cutover_write_row(INT, JSONB, TEXT[]), "{schema}".cutover_write_old(INT[]) FROM PUBLIC;

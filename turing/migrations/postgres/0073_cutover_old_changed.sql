@@ -19,6 +19,7 @@ DECLARE
 BEGIN
     SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
     IF TG_RELID IS DISTINCT FROM cutover.old_table THEN
+        PERFORM "{schema}".cutover_refuse_old_snapshot();
         RAISE EXCEPTION 'cutover_hold_new() is the trigger of the old table of a cutover, and of no other'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -79,6 +80,7 @@ DECLARE
 BEGIN
     SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
     IF TG_RELID IS DISTINCT FROM cutover.old_table THEN
+        PERFORM "{schema}".cutover_refuse_old_snapshot();
         RAISE EXCEPTION 'cutover_old_changed() is the trigger of the old table of a cutover, and of no other'
             USING ERRCODE = 'insufficient_privilege';
     END IF;

@@ -29,6 +29,9 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
+    IF cutover.old_table IS NULL THEN
+        PERFORM "{schema}".cutover_refuse_old_snapshot();
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_class t WHERE t.oid = cutover.old_table) THEN
         RETURN NEW;
     END IF;

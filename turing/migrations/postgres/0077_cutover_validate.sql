@@ -1,5 +1,5 @@
 -- Writes down where these postings differ, or all where `posting_ids` is null: what is new, what is there
--- still, and that others agree now. What was accepted is left alone while it is what it was. `beyond` says
+-- still, and that others agree now. What was accepted is left alone while it is what it was, and is to be accepted anew if it comes about again. `beyond` says
 -- that rows without a posting's id are looked at, too.
 CREATE FUNCTION "{schema}".cutover_write_down(posting_ids INT[], beyond BOOLEAN) RETURNS void
 LANGUAGE plpgsql
@@ -7,7 +7,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     found JSONB;
+    known BIGINT[];
 BEGIN
+    -- before differences are looked up: what somebody notes from here on is of a later view of the database
+    SELECT coalesce(array_agg(o.discrepancy_id), '{}') INTO known
+    FROM "{schema}".cutover_discrepancies o
+    WHERE (o.resolved_at IS NULL OR o.resolution = 'accepted')
+        AND (o.posting_id = ANY (posting_ids) OR beyond AND o.posting_id IS NULL);
     -- differences are looked up once, in one view of the database
     SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]') INTO found
     FROM "{schema}".cutover_differences(posting_ids) d;
@@ -38,7 +44,7 @@ BEGIN
             AND d.field IS NOT DISTINCT FROM o.field
             AND (d.posting_id = o.posting_id OR d.posting_id IS NULL AND o.posting_id IS NULL AND d.old = o.old)
         WHERE o.resolved_at IS NULL
-            AND (o.posting_id = ANY (posting_ids) OR beyond AND o.posting_id IS NULL)
+            AND o.discrepancy_id = ANY (known)
             -- for what reason a row was not taken over matters until it agrees
             AND (o.kind <> 'import_refused' OR NOT EXISTS (
                 SELECT FROM differences e WHERE e.posting_id = o.posting_id
@@ -54,6 +60,24 @@ BEGIN
         resolved_by = CASE WHEN NOT l.is_there OR l.number > 1 THEN session_user END
     FROM looked_at l
     WHERE o.discrepancy_id = l.discrepancy_id;
+
+    -- what was accepted is accepted until it is over, and not when it comes about again
+    UPDATE "{schema}".cutover_discrepancies o
+    SET resolved_at = now(), resolution = 'agrees', resolved_by = session_user
+    WHERE o.resolution = 'accepted'
+        AND o.discrepancy_id = ANY (known)
+        AND NOT EXISTS (
+            SELECT
+            FROM jsonb_to_recordset(found) d (posting_id INT, kind TEXT, field TEXT, old TEXT, new TEXT)
+            WHERE d.posting_id IS NOT DISTINCT FROM o.posting_id
+                AND (
+                    o.kind = 'import_refused'
+                    OR d.kind = o.kind
+                    AND d.field IS NOT DISTINCT FROM o.field
+                    AND d.old IS NOT DISTINCT FROM o.old
+                    AND d.new IS NOT DISTINCT FROM o.new
+                )
+        );
 
     INSERT INTO "{schema}".cutover_discrepancies (posting_id, kind, field, old, new)
     SELECT d.posting_id, d.kind, d.field, d.old, d.new

@@ -5,6 +5,9 @@
 --   from-events  the old row is written as the events say, also one that cannot be read
 --   accepted     it stays as it is; `reason` says why
 --
+-- Of a kind that is about one part of the state, that part alone is taken or written: of another in which
+-- they differ, too, the other side may be right.
+--
 -- What differs after that stays open. Whoever writes one of the rows meanwhile is not waited for: this
 -- transaction has to be tried again.
 CREATE FUNCTION "{schema}".cutover_resolve(posting_id INT, kind TEXT, resolution TEXT, reason TEXT) RETURNS INT
@@ -17,6 +20,14 @@ DECLARE
     chosen BIGINT[];
     one INT;
     resolved INT;
+    -- null: all
+    parts CONSTANT TEXT[] := CASE kind
+        WHEN 'current_differs' THEN '{current}'
+        WHEN 'sequence_differs' THEN '{history}'
+        WHEN 'outputs_differ' THEN '{outputs}'
+        WHEN 'terminal_differs' THEN '{terminal}'
+        WHEN 'counter_differs' THEN '{counter}'
+    END;
 BEGIN
     IF resolution IS NULL OR resolution NOT IN ('from-old', 'from-events', 'accepted') THEN
         RAISE EXCEPTION 'a discrepancy is not resolved by %', coalesce(quote_literal(resolution), 'null')
@@ -50,9 +61,9 @@ BEGIN
                     USING ERRCODE = 'serialization_failure';
             END IF;
             IF resolution = 'from-old' THEN
-                PERFORM "{schema}".cutover_import_parts(one, NULL::text, NULL::text[]);
+                PERFORM "{schema}".cutover_import_parts(one, NULL::text, parts);
             ELSE
-                PERFORM "{schema}".cutover_write_row(one, '{}'::jsonb);
+                PERFORM "{schema}".cutover_write_row(one, '{}'::jsonb, parts);
             END IF;
         END LOOP;
         -- those that are still there stay open

@@ -32,10 +32,14 @@ DECLARE
 BEGIN
     SELECT c.* INTO cutover FROM "{schema}".cutovers c WHERE c.id = 1;
     IF TG_TABLE_NAME IS DISTINCT FROM cutover.old_name OR TG_TABLE_SCHEMA IS DISTINCT FROM cutover.old_schema THEN
+        PERFORM "{schema}".cutover_refuse_old_snapshot();
         RAISE EXCEPTION 'cutover_view_written() is the trigger of the view that takes the place of an old table, and of no other'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF cutover.phase > 4 THEN
+    -- the name is the present one also where the transaction sees the phase of before
+    IF cutover.phase > 4
+        OR cutover.old_table::text = format('%I.%I', cutover.old_schema, "{schema}".cutover_name(cutover.old_name, '_deprecated'::text))
+    THEN
         RAISE EXCEPTION '%.% is deprecated: its states come from events, and nothing is written to it any more',
             quote_ident(TG_TABLE_SCHEMA), quote_ident(TG_TABLE_NAME)
             USING ERRCODE = 'object_not_in_prerequisite_state',

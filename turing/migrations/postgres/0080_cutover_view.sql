@@ -122,6 +122,7 @@ BEGIN
             a.attname::text AS name,
             format_type(a.atttypid, a.atttypmod) AS type,
             t.typname::text AS base_type,
+            c.typtype = 'd' AS is_domain,
             m.key,
             CASE WHEN a.attcollation NOT IN (0, c.typcollation) THEN (
                 SELECT format(' COLLATE %I.%I', n.nspname, l.collname)
@@ -142,7 +143,11 @@ BEGIN
         ending := format('::%s%s', part.type, part.collation);
         IF part.key IS NULL THEN
             of_table := of_table || format('b.%I', part.name);
-            of_events := of_events || format('NULL%s AS %I', ending, part.name);
+            -- a domain may refuse a null that is written as one, and no null of an array
+            of_events := of_events || CASE part.is_domain
+                WHEN TRUE THEN format('(''{}''::%s[])[1]%s AS %I', part.type, part.collation, part.name)
+                ELSE format('NULL%s AS %I', ending, part.name)
+            END;
             CONTINUE;
         END IF;
         IF part.key = 'posting_id' THEN

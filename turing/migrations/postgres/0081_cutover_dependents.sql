@@ -18,7 +18,13 @@ BEGIN
     SELECT DISTINCT
         CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule on' END,
         c.oid::regclass::text,
-        CASE WHEN c.relkind = 'v' AND r.rulename = '_RETURN' AND pg_has_role(current_user, c.relowner, 'USAGE') THEN format(
+        CASE WHEN c.relkind = 'v' AND r.rulename = '_RETURN' AND pg_has_role(current_user, c.relowner, 'USAGE')
+            -- it groups by the primary key alone, and a view has none
+            AND NOT EXISTS (
+                SELECT FROM pg_depend k
+                WHERE k.classid = 'pg_rewrite'::regclass AND k.objid = r.oid AND k.refclassid = 'pg_constraint'::regclass
+            )
+        THEN format(
             'CREATE OR REPLACE VIEW %s%s AS %s',
             c.oid::regclass,
             ' WITH (' || array_to_string(c.reloptions, ', ') || ')',

@@ -72,7 +72,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     shown CONSTANT TEXT := format('%I.%I', cutover.old_schema, cutover.old_name);
-    away CONSTANT TEXT := "{schema}".cutover_name(cutover.old_name, '_view'::text);
+    away TEXT := "{schema}".cutover_name(cutover.old_name, '_view'::text);
     view_oid OID;
 BEGIN
     SELECT c.oid INTO view_oid
@@ -80,6 +80,12 @@ BEGIN
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = cutover.old_schema
         AND c.relname = cutover.old_name;
+    -- the name of a moment is to be nobody's
+    FOR i IN 2 .. 1000 LOOP
+        EXIT WHEN to_regclass(format('%I.%I', cutover.old_schema, away)) IS NULL
+            AND to_regtype(format('%I.%I', cutover.old_schema, away)) IS NULL;
+        away := "{schema}".cutover_name(cutover.old_name, format('_view%s', i));
+    END LOOP;
     RETURN NEXT 'SET LOCAL search_path = pg_catalog, pg_temp';
     -- in the order in which a writer takes them
     RETURN NEXT format('ALTER VIEW %s RENAME TO %I', shown, away);

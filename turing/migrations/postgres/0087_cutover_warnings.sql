@@ -106,6 +106,35 @@ BEGIN
     WHERE c.oid = '"{schema}"."{events}"'::regclass
         AND NOT has_table_privilege(c.relowner, '"{schema}".postings'::regclass, 'INSERT');
 
+    RETURN QUERY
+    SELECT
+        m.key,
+        format('column %I may not be null, and a posting that stands at no conversation has none there: its append is refused', a.attname),
+        format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', of_table, a.attname)
+    FROM jsonb_each_text(mapping) m
+    JOIN pg_attribute a ON a.attrelid = of_table AND a.attname = m.value AND a.attnotnull
+    WHERE m.key = 'current';
+
+    -- the name is a part of what is sent, and a view receives nothing
+    RETURN QUERY
+    SELECT
+        'table',
+        format('publication %I has it: from switch-reads on its rows are sent as those of %I', p.pubname, base_name),
+        format('before switch-reads: let subscribers have a table %I, or drop it from the publication', base_name)
+    FROM pg_publication_tables p
+    JOIN pg_namespace n ON n.nspname = p.schemaname
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+    WHERE c.oid = of_table
+    UNION ALL
+    SELECT
+        'table',
+        format('subscription %I writes it, by its name: from switch-reads on that is a view, and the subscription stops', s.subname),
+        'end it before switch-reads'
+    FROM pg_subscription_rel r
+    JOIN pg_subscription s ON s.oid = r.srsubid
+    WHERE r.srrelid = of_table
+    ORDER BY 2;
+
     IF EXISTS (SELECT FROM pg_class c WHERE c.oid = of_table AND c.relpersistence = 'u') THEN
         RETURN QUERY SELECT
             'table', 'it is unlogged: after a crash of the server it is empty, and its postings are not',

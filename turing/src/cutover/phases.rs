@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use es_core::execution::StoreError;
 use es_postgres::sqlx::Row;
-use turing_domain::{Cutover, CutoverCreation, CutoverPhase};
+use turing_domain::{Cutover, CutoverCreation, CutoverPhase, CutoverRejection};
 
 use super::Mover;
 use super::error::CutoverError;
@@ -160,6 +160,11 @@ impl Mover {
         let now = self.now();
         let decided = self.decided(|cutover| cutover.deprecate(open, rows, now, &self.who)).await?;
         work.carry_out("deprecate").await?;
+        // an older program's write may have been refused by the events until nobody wrote any more
+        let open = self.open_discrepancies(&mut work).await?;
+        if open > 0 {
+            return Err(CutoverRejection::DiscrepanciesOpen { open }.into());
+        }
         self.enter(&mut work, CutoverPhase::Deprecated).await?;
         self.record(&mut work, decided).await?;
         work.commit().await?;

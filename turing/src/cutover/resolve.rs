@@ -131,7 +131,13 @@ impl Mover {
         let ones = self.open_ones(&mut work, resolving, after).await?;
         let mut settled = Settled::default();
         for (posting, kind) in &ones {
-            match self.settle(&mut work, *posting, kind, &resolving.resolution).await {
+            // of a kind that nobody named all parts are written at once, as the table may want it; accepted
+            // is only what was looked at
+            let of_kind = match resolving.resolution {
+                Resolution::Accepted => Some(kind.clone()),
+                _ => resolving.kind.clone(),
+            };
+            match self.settle(&mut work, *posting, of_kind, &resolving.resolution).await {
                 Ok(count) => settled.count += count,
                 // whoever is in the way goes
                 Err(error) if error.passes() => return Err(error),
@@ -185,18 +191,19 @@ impl Mover {
         ones.collect()
     }
 
-    /// Resolves one, and answers how many discrepancies it was; nothing of one that is refused is written.
+    /// Resolves those of a posting, of a kind or all, and answers how many these were; if it is refused,
+    /// nothing is written.
     async fn settle(
         &self,
         work: &mut Work,
         posting: i32,
-        kind: &str,
+        kind: Option<String>,
         resolution: &Resolution,
     ) -> Result<u64, CutoverError> {
         run(work, "SAVEPOINT one").await?;
         let resolve = query(&self.statements.resolve)
             .bind(posting)
-            .bind(kind.to_owned())
+            .bind(kind)
             .bind(resolution.as_str().to_owned())
             .bind(self.who.reason.clone());
         let resolved: Result<Option<i32>, StoreError> = work.value(resolve).await;

@@ -71,6 +71,9 @@ impl Mover {
         let sample = spelled.sample(&mut work, SAMPLE).await?;
         let mut before = measure(&mut work, &spelled.read, &sample, Duration::MAX).await?;
         work.carry_out("switch-reads").await?;
+        // an older program's write may have been refused by the events until nobody wrote any more
+        let open = self.open_discrepancies(&mut work).await?;
+        known.cutover.may_switch_reads(open)?;
         // what was prepared is of the table
         let cleared = work.connection.clear_cached_statements().await;
         cleared.map_err(|error| work.failed(error))?;

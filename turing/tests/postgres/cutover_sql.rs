@@ -61,6 +61,7 @@ promises! {
     what_is_no_ordinary_table_is_refused
     another_table_has_another_digest
     what_should_be_known_before_is_told
+    a_table_that_is_published_and_a_step_that_may_not_be_null_are_told_before
 }
 
 promises! {
@@ -72,10 +73,17 @@ promises! {
     a_row_has_the_same_text_in_every_session
     a_backfill_takes_each_row_over_once
     a_difference_is_kept_until_both_agree
-    what_was_accepted_stays_so_until_it_changes
-    a_discrepancy_is_resolved_from_the_side_that_is_named
     validate_event_store_tells_what_differs_with_a_repair_that_works
     a_table_that_somebody_has_dropped_holds_no_event_up
+}
+
+promises! {
+    resolving in "resolving.sql":
+    what_was_accepted_stays_so_until_it_changes
+    what_was_accepted_and_is_over_is_found_again
+    a_discrepancy_is_resolved_from_the_side_that_is_named
+    a_row_without_events_is_resolved_from_these_with_a_time
+    what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
 }
 
 promises! {
@@ -95,8 +103,10 @@ promises! {
     dual_write_writes_both_or_neither
     without_dual_writing_nothing_is_written_twice
     a_trigger_of_the_old_table_finds_what_is_in_its_schema
+    what_the_schema_of_the_old_table_has_is_not_called_with_the_rights_of_the_store
     the_triggers_of_a_cutover_work_for_no_other_table
     a_column_that_gets_another_name_stops_no_older_program
+    a_column_that_is_dropped_with_what_is_bound_to_it_stops_no_older_program
 }
 
 promises! {
@@ -111,6 +121,9 @@ promises! {
     a_backfill_ends_before_a_row_that_somebody_writes_and_waits_only_for_its_first
     nobody_waits_for_somebody_who_resolves
     who_writes_by_the_view_is_refused_if_the_row_has_changed_since
+    who_sees_the_database_as_it_was_before_the_cutover_tries_again
+    who_sees_the_events_as_they_were_before_tries_again
+    nothing_is_written_to_a_deprecated_table_by_who_sees_it_as_it_was_before
 }
 
 promises! {
@@ -128,6 +141,9 @@ promises! {
     a_dropped_table_leaves_its_states
     rights_on_the_table_are_rights_on_the_view
     each_action_is_undone_without_a_trace
+    what_groups_by_the_primary_key_alone_stays_with_the_table
+    the_name_of_a_view_of_theirs_is_in_nobodys_way_back
+    a_domain_that_refuses_nulls_lets_a_posting_be_read_that_began_in_the_events
     an_action_takes_locks_in_the_order_of_writers_and_reads_no_rows
 }
 
@@ -136,6 +152,7 @@ fn every_scenario_is_a_test() {
     for (file, promises) in [
         (mapping::FILE, mapping::PROMISES),
         (reading::FILE, reading::PROMISES),
+        (resolving::FILE, resolving::PROMISES),
         (writing::FILE, writing::PROMISES),
         (beside::FILE, beside::PROMISES),
         (reads::FILE, reads::PROMISES),

@@ -203,3 +203,61 @@ COMMIT
 -- @other
 UPDATE old_states SET note = note || ' second' WHERE posting = 1 RETURNING note
 -- = first second
+
+-- # who_sees_the_database_as_it_was_before_the_cutover_tries_again
+
+-- do undo-dual-write
+
+-- do undo-create
+
+-- @old
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM postings
+
+-- @new
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT count(*) FROM postings
+
+-- do create
+
+-- do dual-write
+
+-- @old
+UPDATE old_states SET step = 20 WHERE posting = 1
+-- ! 40001 this transaction began before the cutover, and does not see it; try again
+
+-- @new
+CALL completes(2, 20)
+-- ! 40001 this transaction began before the cutover, and does not see it; try again
+
+-- # who_sees_the_events_as_they_were_before_tries_again
+
+-- @old
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM postings
+
+DO $$ BEGIN PERFORM append_event('posting_terminal', 1, '{"reason": "done"}'); END $$
+
+-- @old
+UPDATE old_states SET step = 20 WHERE posting = 1
+-- ! 40001
+
+-- @old
+ROLLBACK
+
+SELECT d.kind FROM cutover_discrepancies d
+-- = none
+
+-- # nothing_is_written_to_a_deprecated_table_by_who_sees_it_as_it_was_before
+
+-- do switch-reads
+
+-- @old
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM postings
+
+-- do deprecate
+
+-- @old
+UPDATE old_states SET step = 20 WHERE posting = 1
+-- ! 55000 old_states is deprecated

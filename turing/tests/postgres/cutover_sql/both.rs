@@ -170,6 +170,19 @@ fn members_of_both_owners_move_writers_write_twice_and_readers_look() {
     let by = "SELECT metadata ->> 'imported_by' FROM execution_events ORDER BY position";
     assert_eq!(database.texts(by), ["mover", "legacy"]);
 
+    // rows that the store's owner cannot see are refused by the events, and not taken for gone
+    let legacy = Some("legacy");
+    let hidden =
+        "ALTER TABLE theirs.states ENABLE ROW LEVEL SECURITY; UPDATE theirs.states SET step = 30";
+    database.try_run(legacy, hidden).unwrap();
+    let kept = "SELECT kind FROM cutover_discrepancies";
+    assert_eq!(database.texts(kept), ["import_refused"]);
+    let current = "SELECT current_conversation_id::text FROM posting_state_projection";
+    assert_eq!(database.texts(current), ["20"]);
+    let shown =
+        "ALTER TABLE theirs.states DISABLE ROW LEVEL SECURITY; UPDATE theirs.states SET step = 20";
+    database.try_run(legacy, shown).unwrap();
+
     let dual = "SELECT dual_write('llm_call_completed', 1, '{}', '{\"conversation_id\": 30}', old_row => '{\"note\": \"x\"}')";
     database.try_run(Some("worker"), dual).unwrap();
     let note = "SELECT step || ' ' || note FROM theirs.states";

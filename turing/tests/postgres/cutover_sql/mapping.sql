@@ -118,3 +118,14 @@ WHERE m.problem NOT LIKE '%a program uses%'
 -- = trigger touch of the table also runs whe
 -- = index public.by_step has the column step
 -- = function public.upsert() has INSERT … ON
+
+-- # a_table_that_is_published_and_a_step_that_may_not_be_null_are_told_before
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT NOT NULL DEFAULT '');
+CREATE PUBLICATION theirs FOR TABLE old_states;
+SELECT m.key || ': ' || rtrim(left(m.problem, 40)) FROM cutover_warnings(
+    '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}'
+) m
+WHERE m.problem NOT LIKE '%a program uses%'
+-- = current: column step may not be null, and a posti
+-- = table: publication theirs has it: from switch-r

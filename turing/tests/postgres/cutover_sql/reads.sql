@@ -345,6 +345,40 @@ UNION ALL (SELECT thing FROM seen WHERE phase = 'dual-write' EXCEPT SELECT thing
 UNION ALL (SELECT thing FROM seen WHERE phase = 'dual-write' EXCEPT SELECT thing FROM everything)
 -- = none
 
+-- # what_groups_by_the_primary_key_alone_stays_with_the_table
+
+CREATE VIEW counted AS SELECT o.posting, o.ticket, count(*) FROM old_states o GROUP BY o.posting
+
+-- do switch-reads
+
+SELECT c.count FROM counted c WHERE c.posting = 1
+-- = 1
+
+-- do deprecate
+-- ! 2BP01 view public.counted
+
+-- # the_name_of_a_view_of_theirs_is_in_nobodys_way_back
+
+CREATE VIEW old_states_view AS SELECT 1 AS one
+
+-- do switch-reads
+
+-- do undo-switch-reads
+
+SELECT v.one FROM old_states_view v
+-- = 1
+
+-- # a_domain_that_refuses_nulls_lets_a_posting_be_read_that_began_in_the_events
+
+CREATE DOMAIN label AS TEXT NOT NULL DEFAULT 'x'; ALTER TABLE old_states ADD COLUMN labelled label
+
+-- do switch-reads
+
+-- do deprecate
+
+CALL completes(5, 10); SELECT concat_ws(' ', v.step, coalesce(v.labelled::text, 'none')) FROM old_states v WHERE v.posting = 5
+-- = draft none
+
 -- # an_action_takes_locks_in_the_order_of_writers_and_reads_no_rows
 
 SELECT a.action

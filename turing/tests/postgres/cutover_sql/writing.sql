@@ -286,6 +286,18 @@ SELECT format('%s %s', p.posting_id, p.current_conversation_id) FROM posting_sta
 SELECT d.kind FROM cutover_differences(NULL) d
 -- = none
 
+-- # what_the_schema_of_the_old_table_has_is_not_called_with_the_rights_of_the_store
+
+CREATE FUNCTION public.format(TEXT, TEXT, TEXT) RETURNS TEXT LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$called$$; END';
+CREATE FUNCTION public.unnest(TEXT[]) RETURNS SETOF TEXT LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$called$$; END';
+CREATE FUNCTION other(JSONB, JSONB) RETURNS TEXT LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$called$$; END';
+CREATE OPERATOR public.->> (FUNCTION = other, LEFTARG = JSONB, RIGHTARG = JSONB);
+CALL completes(1, 30, '"z"');
+CALL completes(7, 30, '"z"');
+SELECT concat_ws(' ', b.posting, b.results -> 'send') FROM old_states b WHERE b.results ? 'send' ORDER BY b.posting
+-- = 1 "z"
+-- = 7 "z"
+
 -- # the_triggers_of_a_cutover_work_for_no_other_table
 
 CREATE TABLE bait (LIKE old_states);
@@ -327,3 +339,12 @@ ALTER TABLE old_states RENAME number TO posting
 
 SELECT d.kind FROM cutover_open_discrepancies d WHERE d.posting_id IS NOT NULL
 -- = current_differs
+
+-- # a_column_that_is_dropped_with_what_is_bound_to_it_stops_no_older_program
+
+ALTER TABLE old_states DROP COLUMN done CASCADE;
+UPDATE old_states SET step = 'send' WHERE posting = 1;
+INSERT INTO old_states (posting, step) VALUES (7, 'draft');
+SELECT concat_ws(' ', d.posting_id, d.kind, d.new) FROM cutover_discrepancies d ORDER BY d.posting_id
+-- = 1 import_refused relation "public.cutover_old_states" does not exist
+-- = 7 import_refused relation "public.cutover_old_states" does not exist

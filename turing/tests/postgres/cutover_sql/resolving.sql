@@ -1,0 +1,152 @@
+-- # what_was_accepted_stays_so_until_it_changes
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT);
+INSERT INTO old_states VALUES (1, 'x');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'accepted', ' ')
+-- ! 22023 a discrepancy is accepted for a reason
+
+SELECT cutover_resolve(1, NULL, 'forgotten', 'why')
+-- ! 22023 say from-old, from-events or accepted
+
+SELECT cutover_resolve(1, NULL, 'accepted', 'nobody reads it')
+-- = 1
+
+-- do validate
+
+SELECT count(*) FROM cutover_open_discrepancies
+-- = 0
+
+UPDATE old_states SET step = 'y'
+
+-- do validate
+
+SELECT d.new || '; ' || coalesce(d.reason, 'open') FROM cutover_discrepancies d ORDER BY d.discrepancy_id
+-- = step: "x" is neither a step nor the id of a conversation; nobody reads it
+-- = step: "y" is neither a step nor the id of a conversation; open
+
+-- # what_was_accepted_and_is_over_is_found_again
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, finished BOOLEAN);
+INSERT INTO old_states VALUES (1, TRUE);
+INSERT INTO postings (posting_id) VALUES (1);
+SELECT append_event('llm_call_completed', 1, '{"output": "x"}', '{"conversation_id": 10}');
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "terminal": "finished"}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'accepted', 'an old error')
+-- = 1
+
+-- do validate
+
+SELECT count(*) FROM cutover_open_discrepancies
+-- = 0
+
+UPDATE old_states SET finished = FALSE
+
+-- do validate
+
+UPDATE old_states SET finished = TRUE
+
+-- do validate
+
+SELECT concat_ws(' ', d.kind, d.resolution, d.reason) FROM cutover_discrepancies d ORDER BY d.discrepancy_id
+-- = terminal_differs agrees an old error
+-- = terminal_differs
+
+-- # a_discrepancy_is_resolved_from_the_side_that_is_named
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, done INT);
+INSERT INTO old_states VALUES (1, 20, 1), (2, 20, 1), (3, 20, 9);
+INSERT INTO postings (posting_id) VALUES (1), (2), (3);
+SELECT append_event('llm_call_completed', n, '{"output": "x"}', '{"conversation_id": 10}') FROM generate_series(1, 3) n;
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "counter": "done"
+}')
+
+-- do create
+
+SELECT cutover_resolve(1, 'current_differs', 'from-old', NULL)
+-- = 1
+
+SELECT cutover_resolve(2, NULL, 'from-events', NULL)
+-- = 1
+
+SELECT cutover_resolve(3, 'current_differs', 'from-old', NULL)
+-- = 1
+
+SELECT cutover_resolve(3, NULL, 'from-old', NULL)
+-- = 0
+
+SELECT format('%s %s %s', d.posting_id, d.kind, coalesce(d.resolution, 'open')) FROM cutover_discrepancies d ORDER BY d.posting_id, d.kind COLLATE "C"
+-- = 1 current_differs from-old
+-- = 2 current_differs from-events
+-- = 3 counter_differs open
+-- = 3 current_differs from-old
+
+SELECT cutover_resolve(NULL, NULL, 'from-events', NULL)
+-- = 1
+
+SELECT format('%s %s %s %s', b.posting, b.step, b.done, p.current_conversation_id)
+FROM old_states b JOIN posting_state_projection p ON p.posting_id = b.posting ORDER BY b.posting
+-- = 1 20 1 20
+-- = 2 10 1 10
+-- = 3 20 1 20
+
+-- # a_row_without_events_is_resolved_from_these_with_a_time
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, changed TIMESTAMPTZ NOT NULL);
+INSERT INTO old_states VALUES (1, 'x', '2020-01-01');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "updated_at": "changed"
+}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'from-events', NULL)
+-- = 1
+
+SELECT concat_ws(' ', b.posting, b.step, b.changed > '2020-01-02') FROM old_states b
+-- = 1 t
+
+-- # what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB, finished BOOLEAN);
+INSERT INTO old_states VALUES (1, 20, '{"20": "only here"}', TRUE), (2, 20, '{"20": "only here"}', TRUE);
+INSERT INTO postings (posting_id) VALUES (1), (2);
+SELECT append_event('llm_call_completed', n, '{"output": "x"}', '{"conversation_id": 10}') FROM generate_series(1, 2) n;
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results", "terminal": "finished"
+}')
+
+-- do create
+
+SELECT cutover_resolve(NULL, 'terminal_differs', 'from-events', NULL)
+-- = 0
+
+-- do validate
+
+SELECT cutover_resolve(NULL, 'terminal_differs', 'from-events', NULL)
+-- = 2
+
+SELECT concat_ws(' ', b.posting, b.step, b.results, b.finished) FROM old_states b ORDER BY b.posting
+-- = 1 20 {"20": "only here"} f
+-- = 2 20 {"20": "only here"} f
+
+SELECT cutover_resolve(1, 'outputs_differ', 'from-old', NULL)
+-- = 1
+
+SELECT concat_ws(' ', p.current_conversation_id, p.outputs, p.is_terminal) FROM posting_state_projection p ORDER BY p.posting_id
+-- = 10 {"20": "only here"} f
+-- = 10 {"10": "x"} f
+
+SELECT concat_ws(' ', o.posting_id, o.kind) FROM cutover_open_discrepancies o ORDER BY o.posting_id, o.kind COLLATE "C"
+-- = 1 current_differs
+-- = 2 current_differs
+-- = 2 outputs_differ
