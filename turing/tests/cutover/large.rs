@@ -79,7 +79,7 @@ fn high_water_mark(status: &str) -> u64 {
 
 #[test]
 fn many_postings_move_over_campaign() {
-    let postings = i32::try_from(rounds(2_000, 200_000)).unwrap();
+    let postings = i32::try_from(rounds(400, 200_000)).unwrap();
     let scene = Scene::of(postings);
     let waits = Waits::default();
     let (stop, stopped) = watch::channel(false);

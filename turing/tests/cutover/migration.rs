@@ -36,7 +36,7 @@ fn postings_move_over_with_each_phase_taken_back_while_four_programs_write_campa
 
 #[test]
 fn several_phases_are_taken_back_at_once_while_four_programs_write_campaign() {
-    let scene = Scene::of(i32::try_from(rounds(400, 2_089)).unwrap());
+    let scene = Scene::of(i32::try_from(rounds(200, 2_089)).unwrap());
     println!("ES_SEED={}", scene.seed);
     let python = interpreter(&scene.address());
     let writers = Writers::start(&scene, &python, Ledgers::default());
