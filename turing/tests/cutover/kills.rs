@@ -128,13 +128,14 @@ impl Walk {
             }
         }
         for tries in 0.. {
+            // what was sent by somebody who was killed then may be done a moment later
+            let (status, phase) = (self.scene.status(), self.scene.phase());
             if is_done(&self.scene) {
                 return;
             }
-            assert!(tries < 10, "{} is never done: {:#}", step.name, self.scene.status());
+            assert!(tries < 10, "{} is never done: {status:#}", step.name);
             // it says how to go on, and that is done
-            let status = self.scene.status();
-            assert_eq!(status["phase"], PHASES[self.scene.phase()], "{status:#}");
+            assert_eq!(status["phase"], PHASES[phase], "{status:#}");
             assert_eq!(status["troubles"], json!([]), "{status:#}");
             if let Some(words) = step.proposed {
                 assert!(proposed(&status).contains(words), "{}: {status:#}", step.name);
@@ -142,7 +143,8 @@ impl Walk {
             let began = Instant::now();
             let answer = self.scene.cutover(&arguments);
             // a round that finds something answers 1
-            assert!(matches!(answer.code, Some(0 | 1)), "{}: {answer:#?}", step.name);
+            let is_well = matches!(answer.code, Some(0 | 1)) || is_done(&self.scene);
+            assert!(is_well, "{}: {answer:#?}", step.name);
             self.lives.insert(step.name, began.elapsed());
             self.kills.entry(step.name).or_default();
         }
