@@ -181,6 +181,7 @@ fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
         | CutoverError::Mapping(_)
         | CutoverError::Rejected(_)
         | CutoverError::NotConfirmed { .. }
+        | CutoverError::WrittenSinceArchive { .. }
         | CutoverError::ArchiveExists { .. } => Verdict::Wrong,
     }
 }

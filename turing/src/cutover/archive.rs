@@ -81,7 +81,7 @@ impl Mover {
     }
 
     /// Drops the old table, from which no way leads back: when it was out of use for sixty days, its name
-    /// is confirmed, and the archive is the one that was recorded.
+    /// is confirmed, and the archive is the one that was recorded, of the table as it is.
     ///
     /// # Errors
     ///
@@ -110,11 +110,28 @@ impl Mover {
 
     async fn try_drop(&self, sha256: &str) -> Result<(), CutoverError> {
         let mut work = self.begin("dropping the old table").await?;
-        self.known(&mut work).await?;
+        let known = self.known(&mut work).await?;
         let now = self.now();
         let decided =
             self.decided(|cutover| cutover.drop_old_table(sha256, now, &self.who)).await?;
-        work.carry_out("drop").await?;
+        let spelled = Spelled::look(&mut work).await?;
+        let mut statements = work.statements_of("drop").await?;
+        let is_lock = |statement: &String| statement.starts_with("LOCK TABLE");
+        let locks = statements.iter().position(is_lock).map_or(0, |place| place + 1);
+        for statement in statements.drain(..locks) {
+            work.send(statement).await?;
+        }
+        // nobody writes it any more
+        let mut table = Digested::of(io::sink());
+        let copied = copy(&mut work, &spelled.copy, &mut table).await?;
+        copied.expect("a sink takes everything");
+        if hex(&table.digest.finalize()) != sha256 {
+            let table = known.row()?.called().unwrap_or_default();
+            return Err(CutoverError::WrittenSinceArchive { table });
+        }
+        for statement in statements {
+            work.send(statement).await?;
+        }
         self.record(&mut work, decided).await?;
         Ok(work.commit().await?)
     }
@@ -144,7 +161,7 @@ fn partial(path: &Path) -> PathBuf {
 async fn copy(
     work: &mut Work,
     statement: &str,
-    file: &mut Digested,
+    file: &mut Digested<impl Write + Send>,
 ) -> Result<io::Result<()>, CutoverError> {
     let pieces = work.connection.copy_out_raw(statement).await;
     let mut written = Ok(());
@@ -164,14 +181,14 @@ async fn copy(
 }
 
 /// A file that is written, with its digest.
-struct Digested {
-    file: BufWriter<File>,
+struct Digested<W: Write> {
+    file: BufWriter<W>,
     digest: Sha256,
     bytes: u64,
 }
 
-impl Digested {
-    fn of(file: File) -> Self {
+impl<W: Write> Digested<W> {
+    fn of(file: W) -> Self {
         Self { file: BufWriter::with_capacity(PIECE, file), digest: Sha256::new(), bytes: 0 }
     }
 
@@ -180,7 +197,9 @@ impl Digested {
         self.bytes += piece.len() as u64;
         self.file.write_all(piece)
     }
+}
 
+impl Digested<File> {
     /// Has it reach the disk, and answers SHA-256 and size.
     fn finish(mut self) -> io::Result<(String, u64)> {
         self.file.flush()?;

@@ -78,6 +78,14 @@ pub enum CutoverError {
         /// The name that was given.
         given: String,
     },
+    /// The old table has been written since it was archived.
+    #[error(
+        "{table} is not as it was archived; somebody has written it since: archive it again, to another file"
+    )]
+    WrittenSinceArchive {
+        /// The table.
+        table: String,
+    },
     /// There is another file of the name that the archive is to have.
     #[error("{} is there already and is another file; name one that is not", path.display())]
     ArchiveExists {

@@ -165,11 +165,16 @@ impl Work {
     /// Does it.
     pub(super) async fn carry_out(&mut self, action: &str) -> Result<(), StoreError> {
         for statement in self.statements_of(action).await? {
-            // the database has written it, with every name as an identifier
-            let statement = sqlx::raw_sql(AssertSqlSafe(statement));
-            let done = statement.execute(&mut self.connection).await;
-            done.map_err(|error| self.failed(error))?;
+            self.send(statement).await?;
         }
+        Ok(())
+    }
+
+    /// Sends one of [`statements_of`](Self::statements_of).
+    pub(super) async fn send(&mut self, statement: String) -> Result<(), StoreError> {
+        // the database has written it, with every name as an identifier
+        let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.connection).await;
+        done.map_err(|error| self.failed(error))?;
         Ok(())
     }
 

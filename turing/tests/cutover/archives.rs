@@ -129,6 +129,16 @@ fn the_old_table_is_dropped_after_sixty_days_by_who_confirms_it() {
     fs::remove_file(&path).unwrap();
     later(&DROP).expect_refused();
     fs::write(&path, text).unwrap();
+    // what was written since is in no archive
+    let write = |count: i32| {
+        scene.run(&format!(
+            "UPDATE {DEPRECATED} SET execution_count = execution_count + {count} WHERE posting_id = 1"
+        ));
+    };
+    write(1);
+    let refused = later(&DROP).expect_refused();
+    assert!(refused.stderr.contains("archive it again"), "{refused:#?}");
+    write(-1);
     assert!(is_there(&scene, DEPRECATED), "it is there as long as nobody may drop it");
     let before = scene.assert_projected("before the drop");
 
