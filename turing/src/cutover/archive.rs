@@ -11,7 +11,7 @@ use turing_domain::CutoverArchive;
 
 use super::error::CutoverError;
 use super::spelled::Spelled;
-use super::work::{Patience, Work};
+use super::work::{Work, patiently};
 use super::{CutoverRow, Mover};
 
 /// How much of a file is read at once.
@@ -31,14 +31,7 @@ impl Mover {
         known.cutover.may_archive()?;
         let archive = Box::pin(self.write_archive(&mut work, path)).await?;
         work.undo().await?;
-        let mut patience = Patience::new();
-        loop {
-            let done = Box::pin(self.try_record_archive(&archive)).await;
-            if !patience.again(&done).await {
-                done?;
-                break;
-            }
-        }
+        patiently(async || self.try_record_archive(&archive).await).await?;
         hold.give_back().await;
         Ok(archive)
     }
@@ -96,14 +89,7 @@ impl Mover {
         known.cutover.drop_old_table(recorded, self.now(), &self.who)?;
         is_confirmed(known.row()?, confirm)?;
         let sha256 = digest_of_archive(archive)?;
-        let mut patience = Patience::new();
-        loop {
-            let done = Box::pin(self.try_drop(&sha256)).await;
-            if !patience.again(&done).await {
-                done?;
-                break;
-            }
-        }
+        patiently(async || self.try_drop(&sha256).await).await?;
         hold.give_back().await;
         Ok(())
     }

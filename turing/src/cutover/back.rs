@@ -13,7 +13,7 @@ use super::error::CutoverError;
 use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Line, Patience, Work};
+use super::work::{Line, Work, patiently};
 
 /// How many postings are written back at once at most.
 const MOST: u32 = 500;
@@ -91,13 +91,7 @@ impl Mover {
             written_back = written;
             since = Some(position);
         }
-        let mut patience = Patience::new();
-        loop {
-            let done = Box::pin(self.try_go_back(from, to, written_back, since)).await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_go_back(from, to, written_back, since).await).await
     }
 
     async fn try_go_back(
@@ -170,13 +164,7 @@ impl Mover {
 
     /// A position up to which all events can be seen: whoever was inserting some has ended.
     async fn settled_position(&self) -> Result<i64, CutoverError> {
-        let mut patience = Patience::new();
-        loop {
-            let done = self.try_settled_position().await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_settled_position().await).await
     }
 
     async fn try_settled_position(&self) -> Result<i64, CutoverError> {
@@ -213,13 +201,7 @@ impl Mover {
 
     /// Writes those of these that differ, in a transaction of its own.
     async fn write_some(&self, line: &mut Line, postings: Vec<i32>) -> Result<u64, CutoverError> {
-        let mut patience = Patience::new();
-        loop {
-            let done = self.try_write_some(line, postings.clone()).await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_write_some(line, postings.clone()).await).await
     }
 
     async fn try_write_some(

@@ -16,7 +16,7 @@ use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::spelled::Spelled;
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Line, Patience, Work};
+use super::work::{Line, Work, patiently};
 
 /// How the backfill goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +82,8 @@ impl Mover {
         options: &BackfillOptions,
         go_on: &mut GoOn<'_>,
     ) -> Result<Backfilled, CutoverError> {
-        let mut patience = Patience::new();
-        let (mut last, mut done, total) = loop {
-            let begun = Box::pin(self.try_begin_backfill()).await;
-            if !patience.again(&begun).await {
-                break begun?;
-            }
-        };
+        let (mut last, mut done, total) =
+            patiently(async || self.try_begin_backfill().await).await?;
         let meter = Meter::new(Doing::Backfilling, done, total);
         // so that one pause is no longer than a moment either
         let most = options.rate.map_or(options.batch, |rate| {
@@ -114,13 +109,7 @@ impl Mover {
                 sleep(meter.pause(done, rate.get())).await;
             }
         }
-        let mut patience = Patience::new();
-        loop {
-            let ended = Box::pin(self.try_end_backfill(total)).await;
-            if !patience.again(&ended).await {
-                return ended;
-            }
-        }
+        patiently(async || self.try_end_backfill(total).await).await
     }
 
     /// Begins it, unless it is begun; answers behind which posting to go on, how many were done, and how
@@ -152,13 +141,7 @@ impl Mover {
         after: Option<i32>,
         count: i32,
     ) -> Result<Step, CutoverError> {
-        let mut patience = Patience::new();
-        loop {
-            let done = self.try_import(line, after, count).await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_import(line, after, count).await).await
     }
 
     async fn try_import(

@@ -13,7 +13,7 @@ use super::mapping::MappingFile;
 use super::progress::Progress;
 use super::spelled::Spelled;
 use super::statements::query;
-use super::work::{Patience, Work};
+use super::work::{Work, patiently};
 
 impl Mover {
     /// Begins a cutover: from then on the database knows which column of the old table means what.
@@ -25,13 +25,7 @@ impl Mover {
     /// and the lines.
     pub async fn create(&self, mapping: &MappingFile) -> Result<u64, CutoverError> {
         let hold = self.hold().await?;
-        let mut patience = Patience::new();
-        let rows = loop {
-            let done = Box::pin(self.try_create(mapping)).await;
-            if !patience.again(&done).await {
-                break done?;
-            }
-        };
+        let rows = patiently(async || self.try_create(mapping).await).await?;
         hold.give_back().await;
         Ok(rows)
     }
@@ -101,13 +95,7 @@ impl Mover {
     /// When it is another phase's turn, or the old table has changed since.
     pub async fn enable_dual_write(&self) -> Result<u64, CutoverError> {
         let hold = self.hold().await?;
-        let mut patience = Patience::new();
-        let rows = loop {
-            let done = Box::pin(self.try_dual_write()).await;
-            if !patience.again(&done).await {
-                break done?;
-            }
-        };
+        let rows = patiently(async || self.try_dual_write().await).await?;
         hold.give_back().await;
         Ok(rows)
     }
@@ -141,13 +129,7 @@ impl Mover {
         let hold = self.hold().await?;
         let may = |cutover: &Cutover| cutover.deprecate(0, 0, self.now(), &self.who).map(drop);
         self.compare_before(may, &mut go_on).await?;
-        let mut patience = Patience::new();
-        let rows = loop {
-            let done = Box::pin(self.try_deprecate()).await;
-            if !patience.again(&done).await {
-                break done?;
-            }
-        };
+        let rows = patiently(async || self.try_deprecate().await).await?;
         hold.give_back().await;
         Ok(rows)
     }

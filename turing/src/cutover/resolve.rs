@@ -9,7 +9,7 @@ use super::Mover;
 use super::error::CutoverError;
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Patience, Work};
+use super::work::{Work, patiently};
 
 /// How many discrepancies are resolved in one transaction.
 const AT_ONCE: i64 = 50;
@@ -69,13 +69,8 @@ impl Mover {
         let mut settled = Settled::default();
         let mut after = None;
         loop {
-            let mut patience = Patience::new();
-            let (some, last) = loop {
-                let done = Box::pin(self.try_resolve(resolving, after.clone())).await;
-                if !patience.again(&done).await {
-                    break done?;
-                }
-            };
+            let (some, last) =
+                patiently(async || self.try_resolve(resolving, after.clone()).await).await?;
             settled.count += some.count;
             settled.refused.extend(some.refused);
             if last.is_none() {
@@ -84,13 +79,8 @@ impl Mover {
             after = last;
         }
         if resolving.is_of_rows_without_posting() {
-            let mut patience = Patience::new();
-            settled.count += loop {
-                let done = Box::pin(self.try_accept_rows_without_posting(resolving)).await;
-                if !patience.again(&done).await {
-                    break done?;
-                }
-            };
+            let attempt = async || self.try_accept_rows_without_posting(resolving).await;
+            settled.count += patiently(attempt).await?;
         }
         hold.give_back().await;
         Ok(settled)

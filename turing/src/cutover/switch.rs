@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::spelled::Spelled;
 use super::statements::query;
 use super::validate::Round;
-use super::work::{Patience, Work};
+use super::work::{Work, patiently};
 
 /// How many postings are read by the old name, to measure that.
 const SAMPLE: i64 = 20;
@@ -50,13 +50,7 @@ impl Mover {
         let hold = self.hold().await?;
         let may = |cutover: &Cutover| cutover.may_switch_reads(0);
         let round = self.compare_before(may, &mut go_on).await?;
-        let mut patience = Patience::new();
-        let times = loop {
-            let done = Box::pin(self.try_switch()).await;
-            if !patience.again(&done).await {
-                break done?;
-            }
-        };
+        let times = patiently(async || self.try_switch().await).await?;
         hold.give_back().await;
         let ReadTimes { before_us, after_us, sample } = times;
         Ok(Switched { round, before_us, after_us, sample })

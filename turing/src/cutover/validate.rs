@@ -16,7 +16,7 @@ use super::error::CutoverError;
 use super::progress::{Doing, GoOn, Meter, Portion, Progress};
 use super::spelled::Spelled;
 use super::statements::query;
-use super::work::{Line, Patience, Work};
+use super::work::{Line, Work, patiently};
 
 /// How many examples there are of each kind.
 const EXAMPLES: i64 = 3;
@@ -140,13 +140,7 @@ impl Mover {
             }
             last = step.last;
         }
-        let mut patience = Patience::new();
-        loop {
-            let done = Box::pin(self.try_record_round(seen)).await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_record_round(seen).await).await
     }
 
     /// The next step of a round.
@@ -156,13 +150,7 @@ impl Mover {
         after: Option<i32>,
         count: i32,
     ) -> Result<Step, CutoverError> {
-        let mut patience = Patience::new();
-        loop {
-            let done = self.try_compare(line, after, count).await;
-            if !patience.again(&done).await {
-                return done;
-            }
-        }
+        patiently(async || self.try_compare(line, after, count).await).await
     }
 
     async fn try_compare(

@@ -22,27 +22,17 @@ pub(super) const LOCK: Duration = Duration::from_millis(20);
 const AGAIN: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is left of somebody's patience.
-#[derive(Debug)]
-pub(super) struct Patience {
-    left: u32,
-}
-
-impl Patience {
-    pub(super) fn new() -> Self {
-        Self { left: AGAIN }
-    }
-
-    /// Waits a moment and answers true if what was done is to be tried again: it met something that
-    /// passes.
-    pub(super) async fn again<T>(&mut self, done: &Result<T, CutoverError>) -> bool {
-        if self.left == 0 || !done.as_ref().is_err_and(|error| error.passes()) {
-            return false;
+/// Does something, again after a moment where it met something that passes.
+pub(super) async fn patiently<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, CutoverError>,
+) -> Result<T, CutoverError> {
+    for _ in 0..AGAIN {
+        match Box::pin(attempt()).await {
+            Err(error) if error.passes() => sleep(PAUSE).await,
+            done => return done,
         }
-        self.left -= 1;
-        sleep(PAUSE).await;
-        true
     }
+    Box::pin(attempt()).await
 }
 
 /// A connection that one transaction after the other has.
