@@ -2,6 +2,7 @@
 
 mod condition;
 mod form;
+mod schema;
 mod seconds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use condition::Condition;
+pub use schema::JsonSchema;
 pub use seconds::{Seconds, SecondsError};
 
 use crate::ids::{ActorId, ConversationId, WorkflowId};

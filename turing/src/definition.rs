@@ -4,6 +4,7 @@ mod actors;
 mod draft;
 mod finding;
 mod lines;
+mod recorded;
 mod words;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use turing_domain::{Script, Severity, Workflow};
 pub use draft::Draft;
 pub use finding::{Finding, FindingKind};
 pub(crate) use lines::LineNumbers;
+pub use recorded::{Recorded, RecordedError, recorded};
 pub(crate) use words::in_words;
 
 use crate::script::StartError;
