@@ -79,15 +79,23 @@ impl Workflow {
         self.actors.iter().find(|one| one.id == id)
     }
 
+    /// How the person is asked whose conversation it is, if it is a person's.
+    pub fn person_at(&self, conversation: &Conversation) -> Option<&Human> {
+        match &self.actor(conversation.actor)?.kind {
+            ActorKind::Human(human) => Some(human),
+            ActorKind::Script(_) | ActorKind::Llm(_) => None,
+        }
+    }
+
     /// How long one attempt at the conversation may take: its own limit, or that of its actor's
-    /// kind. `None` for a human, who may take any time.
+    /// kind; for a human, how long the task may stay open. `None`: any time.
     pub fn time_limit(&self, conversation: &Conversation) -> Option<Duration> {
         match conversation.time_limit {
             Some(limit) => Some(limit.into()),
             None => match &self.actor(conversation.actor)?.kind {
                 ActorKind::Script(_) => Some(Duration::from_secs(300)),
                 ActorKind::Llm(_) => Some(Duration::from_secs(600)),
-                ActorKind::Human => None,
+                ActorKind::Human(human) => human.due.map(Duration::from),
             },
         }
     }
@@ -195,7 +203,7 @@ pub enum ActorKind {
     /// A language model behind HTTP.
     Llm(Llm),
     /// A person; the posting waits.
-    Human,
+    Human(Human),
 }
 
 /// How a script is started.
@@ -228,6 +236,15 @@ pub struct Llm {
     pub max_completion_tokens: Option<u32>,
     /// The environment variable that holds the key of the endpoint.
     pub api_key_env: Option<String>,
+}
+
+/// How a person is asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Human {
+    /// What an answer must look like; without it any text is one.
+    pub form: Option<JsonSchema>,
+    /// How long a task may stay open, unless the conversation has a limit of its own.
+    pub due: Option<Seconds>,
 }
 
 /// What an LLM endpoint speaks.

@@ -47,16 +47,17 @@ pub use cutover::{
     CutoverPhase, CutoverRejection, CutoverStep, PhaseError, ReadTimes, Resolved, Who,
 };
 pub use definition::{
-    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, JsonSchema, Llm, LlmProtocol,
-    On, RetryPolicy, Script, Seconds, Workflow,
+    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Human, JsonSchema, Llm,
+    LlmProtocol, On, RetryPolicy, Script, Seconds, Workflow,
 };
 pub use ids::{ActorId, ConversationId, CutoverId, PostingId, RunId, WorkflowId, correlation_id};
 pub use names::{EndReason, FailureType, Resolution};
 pub use noted::{Noted, ReadNote};
 pub use placeholder::Placeholder;
 pub use posting::{
-    Attempt, Completion, Failure, InputValues, LlmUsage, Posting, PostingEvent, PostingRejection,
-    Step,
+    Attempt, Completion, Failure, HumanAnswer, HumanTaskRejection, HumanTasks, InputValues,
+    LlmUsage, OpenTask, OpenTasks, Posting, PostingEvent, PostingRejection, Speaker, Step,
+    TaskClaim,
 };
 pub use routing::{Fired, firing_rules};
 pub use template::{Template, Unresolved};

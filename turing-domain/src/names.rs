@@ -90,6 +90,8 @@ stored_names! {
         ScriptError = "script_error",
         /// The script, the model or the endpoint does not exist.
         NotFound = "not_found",
+        /// Nobody answered in time.
+        Overdue = "overdue",
         /// Memory ran out.
         OutOfMemory = "out_of_memory",
         /// The disk is full.
@@ -114,11 +116,16 @@ impl FailureType {
     }
 
     /// True if it speaks against the actor, so that its circuit breaker counts it. The others are
-    /// about one input or one answer, or ask for a pause.
+    /// about one input or one answer, or of people, or ask for a pause.
     pub fn is_counted(&self) -> bool {
         !matches!(
             self,
-            Self::RateLimited | Self::CutOff | Self::Filtered | Self::Refused | Self::InvalidInput
+            Self::RateLimited
+                | Self::CutOff
+                | Self::Filtered
+                | Self::Refused
+                | Self::InvalidInput
+                | Self::Overdue
         )
     }
 }
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_one_input_or_answer_comes_to_does_not_count_against_the_actor() {
-        for name in ["rate_limited", "cut_off", "filtered", "refused", "invalid_input"] {
+        for name in ["rate_limited", "cut_off", "filtered", "refused", "invalid_input", "overdue"] {
             assert!(!FailureType::from(name).is_counted(), "{name}");
         }
         for name in ["timeout", "connection", "broken_off", "script_error", "cosmic_ray"] {

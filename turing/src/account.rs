@@ -328,7 +328,10 @@ impl Reading {
             PostingStateImported { .. } => {
                 self.open.remove(posting);
             }
-            PathEnded { .. } | CircuitBreakerOpen { .. } => {}
+            PathEnded { .. }
+            | CircuitBreakerOpen { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. } => {}
         }
     }
 

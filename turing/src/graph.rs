@@ -108,7 +108,7 @@ fn node_of(workflow: &Workflow, conversation: &Conversation, name: String) -> No
             let kind = match known.kind {
                 ActorKind::Script(_) => "script",
                 ActorKind::Llm(_) => "llm",
-                ActorKind::Human => "human",
+                ActorKind::Human(_) => "human",
             };
             format!("{kind} {actor} {}", visible(&known.name))
         }

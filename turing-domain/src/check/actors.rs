@@ -2,14 +2,14 @@
 
 use super::spot::{Spot, actors, conversations};
 use super::{Found, ProblemKind};
-use crate::definition::{ActorKind, Llm, LlmProtocol, Script, Workflow};
+use crate::definition::{ActorKind, Human, Llm, LlmProtocol, Script, Workflow};
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
     for (spot, actor) in actors(workflow) {
         let fault = match &actor.kind {
             ActorKind::Script(script) => script_fault(script),
             ActorKind::Llm(llm) => llm_fault(llm),
-            ActorKind::Human => None,
+            ActorKind::Human(_) => None,
         };
         if let Some((setting, message, cure)) = fault {
             found.add(ProblemKind::UnusableActor, spot.setting(setting), message, cure);
@@ -84,7 +84,7 @@ fn limits(workflow: &Workflow, found: &mut Found) {
     let mut zero = |spot: Spot, name: &'static str| {
         let message = format!("`{name}` is 0, so nothing could ever happen");
         let cure = match name {
-            "timeout_seconds" => "use more than 0, such as 0.5, or leave it out",
+            "timeout_seconds" | "due_seconds" => "use more than 0, such as 0.5, or leave it out",
             _ => "use at least 1, or leave it out",
         };
         found.add(ProblemKind::ZeroLimit, spot.setting(name), message, cure);
@@ -94,6 +94,13 @@ fn limits(workflow: &Workflow, found: &mut Found) {
     }
     if workflow.circuit_breaker.failures == 0 {
         zero(Spot::WORKFLOW, "circuit_breaker.failures");
+    }
+    for (spot, actor) in actors(workflow) {
+        if let ActorKind::Human(Human { due: Some(due), .. }) = &actor.kind
+            && due.is_zero()
+        {
+            zero(spot, "due_seconds");
+        }
     }
     for (spot, conversation) in conversations(workflow) {
         if conversation.max_instruction_runs == 0 {

@@ -3,7 +3,8 @@
 use super::graph::is_shadowed;
 use super::spot::{Spot, conversations};
 use super::{Found, ProblemKind};
-use crate::definition::{ActorKind, Branch, Conversation, On, Workflow};
+use crate::definition::{Branch, Conversation, On, Workflow};
+use crate::names::FailureType;
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
     for (spot, conversation) in conversations(workflow) {
@@ -38,9 +39,16 @@ fn coverage(workflow: &Workflow, spot: Spot, conversation: &Conversation, found:
         let cure = "add a rule with when = \"*\" at a lower priority";
         found.add(ProblemKind::UncoveredOutput, spot, message, cure);
     }
-    let actor = workflow.actor(conversation.actor);
-    let is_human = actor.is_some_and(|actor| actor.kind == ActorKind::Human);
-    if rules(On::Failure).next().is_none() && !is_human {
+    if workflow.person_at(conversation).is_some() {
+        let overdue = FailureType::Overdue;
+        let is_routed = rules(On::Failure).any(|rule| rule.condition.matches(overdue.as_str()));
+        if workflow.time_limit(conversation).is_some() && !is_routed {
+            let message =
+                "no rule follows when the task is overdue, so the path ends as actor_failed then";
+            let cure = "add a rule with on = \"failure\" and when = \"overdue\"";
+            found.add(ProblemKind::MissingFailureBranch, spot, message, cure);
+        }
+    } else if rules(On::Failure).next().is_none() {
         let message = "no rule follows a failure, so a failure ends the path as actor_failed";
         let cure =
             "where something can be done about it, add a rule with on = \"failure\" and a `to`";

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ActorKind, BreakerPolicy, Conversation, Llm, LlmProtocol, RetryPolicy, Script, Workflow,
+    Actor, ActorKind, BreakerPolicy, Conversation, Human, JsonSchema, Llm, LlmProtocol,
+    RetryPolicy, Script, Seconds, Workflow,
 };
 use crate::ids::{ActorId, ConversationId, WorkflowId};
 
@@ -70,6 +71,10 @@ enum ActorForm {
     Human {
         id: ActorId,
         name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        form: Option<JsonSchema>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due_seconds: Option<Seconds>,
     },
 }
 
@@ -138,7 +143,9 @@ impl From<ActorForm> for Actor {
                 };
                 (id, name, ActorKind::Llm(llm))
             }
-            ActorForm::Human { id, name } => (id, name, ActorKind::Human),
+            ActorForm::Human { id, name, form, due_seconds } => {
+                (id, name, ActorKind::Human(Human { form, due: due_seconds }))
+            }
         };
         Self { id, name, kind }
     }
@@ -162,7 +169,9 @@ impl From<Actor> for ActorForm {
                 max_completion_tokens: llm.max_completion_tokens,
                 api_key_env: llm.api_key_env,
             },
-            ActorKind::Human => Self::Human { id, name },
+            ActorKind::Human(Human { form, due }) => {
+                Self::Human { id, name, form, due_seconds: due }
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ impl Posting {
     }
 
     /// The run and the conversation of an attempt, if that attempt is the one waited for.
-    fn attempted<'a>(
+    pub(super) fn attempted<'a>(
         &self,
         workflow: &'a Workflow,
         given: Attempt,
@@ -244,7 +244,7 @@ impl Posting {
 }
 
 /// The group that keeps a conversation from starting: it waits for it, and a member is open.
-fn awaited_group<'a>(
+pub(super) fn awaited_group<'a>(
     workflow: &Workflow,
     run: &PostingRun,
     conversation: &'a Conversation,

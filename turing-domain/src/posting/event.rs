@@ -79,6 +79,9 @@ pub enum PostingEvent {
         output: Option<Payload>,
         /// `SUCCESS`.
         status: Noted<String>,
+        /// Who gave it, if it was recorded.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        by: Noted<String>,
         /// The conversation that was executed.
         #[event(metadata)]
         conversation_id: Noted<ConversationId>,
@@ -158,6 +161,9 @@ pub enum PostingEvent {
         error: Noted<String>,
         /// The kind of failure.
         failure_type: Noted<FailureType>,
+        /// Who said so; absent if nobody did in time, or if it was not recorded.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        by: Noted<String>,
         /// The conversation that was executed.
         #[event(metadata)]
         conversation_id: Noted<ConversationId>,
@@ -281,5 +287,31 @@ pub enum PostingEvent {
         execution_sequence: Vec<ConversationId>,
         /// The latest outputs, over those that were known before; `null` is none.
         outputs: BTreeMap<ConversationId, Payload>,
+    },
+    /// A person took a task, so that others leave it.
+    HumanTaskClaimed {
+        /// Who.
+        by: Noted<String>,
+        /// From whom it was taken, if somebody had it.
+        taken_from: Noted<String>,
+        /// Why it was taken from them.
+        reason: Noted<String>,
+        /// The conversation whose execution it is.
+        #[event(metadata)]
+        conversation_id: Noted<ConversationId>,
+        /// The run that it belongs to.
+        #[event(metadata)]
+        run_id: Noted<RunId>,
+    },
+    /// A person gave a task back.
+    HumanTaskReleased {
+        /// Who.
+        by: Noted<String>,
+        /// The conversation whose execution it is.
+        #[event(metadata)]
+        conversation_id: Noted<ConversationId>,
+        /// The run that it belongs to.
+        #[event(metadata)]
+        run_id: Noted<RunId>,
     },
 }

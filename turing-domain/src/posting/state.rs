@@ -168,7 +168,9 @@ impl Aggregate for Posting {
             CircuitBreakerOpen { .. }
             | BranchTaken { .. }
             | PathEnded { .. }
-            | RetryScheduled { .. } => {}
+            | RetryScheduled { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. } => {}
         }
         let mut open = None;
         if let Some(run) = &mut self.run {

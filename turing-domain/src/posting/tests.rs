@@ -4,6 +4,7 @@ mod completing;
 mod failing;
 mod folding;
 mod inputs;
+mod people;
 mod running;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ pub(crate) mod cutover;
 pub(crate) mod imports;
 pub(crate) mod posting;
 pub(crate) mod shared;
+pub(crate) mod tasks;
 pub(crate) mod workflow;
 
 use es_core::Event;
@@ -20,7 +21,10 @@ es_testing::aggregate_laws! {
     events = posting::events(),
     snapshots = true,
     golden = "tests/golden/posting",
-    examples = posting::examples().into_iter().chain(imports::examples()),
+    examples = posting::examples()
+        .into_iter()
+        .chain(imports::examples())
+        .chain(tasks::examples()),
 }
 
 es_testing::aggregate_laws! {

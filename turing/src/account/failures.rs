@@ -140,7 +140,11 @@ impl Failures {
             PostingStateImported { .. } => {
                 self.open.remove(posting);
             }
-            PostingEnteredRun { .. } | BranchTaken { .. } | CircuitBreakerOpen { .. } => {}
+            PostingEnteredRun { .. }
+            | BranchTaken { .. }
+            | CircuitBreakerOpen { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use turing_domain::{Actor, ActorKind, Script, Workflow};
 
 use crate::llm::{EndpointError, check_endpoint};
+use crate::schema::Validator;
 use crate::script::{StartError, resolve_program};
 
 /// What keeps an actor from executing.
@@ -31,22 +32,7 @@ pub(super) fn faults<'a>(
     })
 }
 
-/// The kinds of actors that are not executed yet, by their name in a definition.
-///
-/// This is the one place that refuses them; an LLM whose kind is not refused is held to
-/// [`check_endpoint`].
-fn unsupported(kind: &ActorKind) -> Option<&'static str> {
-    match kind {
-        ActorKind::Script(_) | ActorKind::Llm(_) => None,
-        ActorKind::Human => Some("human"),
-    }
-}
-
 fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, String)> {
-    if let Some(name) = unsupported(kind) {
-        let message = format!("this version cannot execute actors of type {name}");
-        return Some(("type", message, "use a script".to_owned()));
-    }
     match kind {
         ActorKind::Script(script) => {
             let (message, cure) = told(&program(script, folder).err()?);
@@ -66,7 +52,11 @@ fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, Strin
                 error.split_once("; ").unwrap_or((&error, "correct the actor's settings"));
             Some((setting, message.to_owned(), cure.to_owned()))
         }
-        ActorKind::Human => None,
+        ActorKind::Human(human) => {
+            let error = Validator::new(human.form.as_ref()?).err()?;
+            let cure = "correct it; a form is a JSON schema, draft 2020-12";
+            Some(("form", format!("`form` is no schema: {error}"), cure.to_owned()))
+        }
     }
 }
 

@@ -103,6 +103,8 @@ impl ConversationRow {
             | RetryScheduled { .. }
             | PostingTerminal { .. }
             | CircuitBreakerOpen { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. }
             | PostingStateImported { .. } => {}
         }
     }

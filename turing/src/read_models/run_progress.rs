@@ -142,6 +142,8 @@ impl RunRow {
             BranchTaken { .. }
             | PathEnded { .. }
             | CircuitBreakerOpen { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. }
             | PostingStateImported { .. } => {}
         }
     }

@@ -34,7 +34,9 @@ pub(super) fn repeat_or_route(
     timing: Timing,
 ) -> Result<(), PostingRejection> {
     let retry = &workflow.retry;
-    if failure_type.is_retried() && retries < retry.retries {
+    // nobody is asked again who has answered, or was not there
+    let is_asked_again = workflow.person_at(conversation).is_none();
+    if is_asked_again && failure_type.is_retried() && retries < retry.retries {
         let least = retry.least_delay(timing.retry_after).unwrap_or_default();
         let delay = retry.delay(retries, timing.jitter).max(least);
         run.record(PostingEvent::RetryScheduled {

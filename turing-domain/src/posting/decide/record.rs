@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::definition::{Actor, ActorKind, Conversation};
 use crate::duration::milliseconds;
+use crate::noted::Noted;
 use crate::posting::command::{Completion, Failure, SUCCESS};
 use crate::posting::event::PostingEvent;
 
@@ -53,9 +54,10 @@ pub(super) fn completed(
                 run_id,
             }
         }
-        ActorKind::Human => PostingEvent::HumanTaskCompleted {
+        ActorKind::Human(_) => PostingEvent::HumanTaskCompleted {
             output,
             status,
+            by: Noted::ABSENT,
             conversation_id,
             actor_id,
             execution_order,
@@ -103,9 +105,10 @@ pub(super) fn failed(
             retry_count,
             run_id,
         },
-        ActorKind::Human => PostingEvent::HumanTaskFailed {
+        ActorKind::Human(_) => PostingEvent::HumanTaskFailed {
             error,
             failure_type,
+            by: Noted::ABSENT,
             conversation_id,
             actor_id,
             execution_order,

@@ -214,6 +214,7 @@ fn a_persons_answer_is_recorded_as_such() {
     let human = PostingEvent::HumanTaskCompleted {
         output: Some(Value::from("ok").into()),
         status: SUCCESS.to_owned().into(),
+        by: Noted::ABSENT,
         conversation_id: FIRST.into(),
         actor_id: ActorId(74).into(),
         execution_order: 1.into(),

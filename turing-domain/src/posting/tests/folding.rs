@@ -197,6 +197,7 @@ fn a_snapshot_keeps_the_numbers_of_an_output_exactly() {
         let posting = fold([PostingEvent::HumanTaskCompleted {
             output: Some(output.clone()),
             status: Noted::ABSENT,
+            by: Noted::ABSENT,
             conversation_id: FIRST.into(),
             actor_id: Noted::ABSENT,
             execution_order: Noted::ABSENT,

@@ -10,8 +10,8 @@ use turing_domain::{
     ActorId, ConversationId, EndReason, FailureType, Noted, PostingEvent, RunId, WorkflowId,
 };
 
-use super::imports;
 use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
+use super::{imports, tasks};
 
 /// The metadata of an execution.
 #[derive(Debug, Clone)]
@@ -97,10 +97,16 @@ impl Execution {
         }
     }
 
-    fn human_completed(self, output: Option<Payload>, status: Noted<String>) -> PostingEvent {
+    fn human_completed(
+        self,
+        output: Option<Payload>,
+        status: Noted<String>,
+        by: Noted<String>,
+    ) -> PostingEvent {
         PostingEvent::HumanTaskCompleted {
             output,
             status,
+            by,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -148,10 +154,16 @@ impl Execution {
         }
     }
 
-    fn human_failed(self, error: Noted<String>, failure_type: Noted<FailureType>) -> PostingEvent {
+    fn human_failed(
+        self,
+        error: Noted<String>,
+        failure_type: Noted<FailureType>,
+        by: Noted<String>,
+    ) -> PostingEvent {
         PostingEvent::HumanTaskFailed {
             error,
             failure_type,
+            by,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -199,16 +211,18 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
             .prop_map(|(execution, output, texts, tokens)| {
                 execution.llm_completed(output, texts, tokens)
             }),
-        (Execution::any(), outputs(), noted(texts()))
-            .prop_map(|(execution, output, status)| execution.human_completed(output, status)),
+        (Execution::any(), outputs(), noted(texts()), noted(texts())).prop_map(
+            |(execution, output, status, by)| execution.human_completed(output, status, by)
+        ),
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
             .prop_map(|(execution, error, failure, stderr)| execution
                 .script_failed(error, failure, stderr)),
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts())).prop_map(
             |(execution, error, failure, model)| execution.llm_failed(error, failure, model)
         ),
-        (Execution::any(), noted(texts()), noted(failure_types()))
-            .prop_map(|(execution, error, failure)| execution.human_failed(error, failure)),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
+            .prop_map(|(execution, error, failure, by)| execution.human_failed(error, failure, by)),
+        tasks::events(),
         way_events(),
         imports::events(outputs()),
     ]
@@ -289,7 +303,8 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             (success(), noted("llama3:8b")),
             [1023.into(), 1000.into(), 23.into()],
         ),
-        Execution::example().human_completed(answer("agreed"), success()),
+        Execution::example().human_completed(answer("agreed"), success(), Noted::ABSENT),
+        Execution::example().human_completed(answer("agreed"), success(), noted("anna")),
         Execution::example().script_failed(
             noted("ended with status 2"),
             FailureType::ScriptError.into(),
@@ -300,7 +315,21 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             FailureType::Timeout.into(),
             noted("llama3:8b"),
         ),
-        Execution::example().human_failed(noted("not my job"), FailureType::InvalidInput.into()),
+        Execution::example().human_failed(
+            noted("not my job"),
+            FailureType::InvalidInput.into(),
+            Noted::ABSENT,
+        ),
+        Execution::example().human_failed(
+            noted("the advert is in Dutch"),
+            FailureType::Refused.into(),
+            noted("anna"),
+        ),
+        Execution::example().human_failed(
+            noted("nobody answered within 86400 s"),
+            FailureType::Overdue.into(),
+            Noted::ABSENT,
+        ),
         PostingEvent::PostingTerminal {
             reason: EndReason::Completed.into(),
             final_conversation_id: CONVERSATION.into(),

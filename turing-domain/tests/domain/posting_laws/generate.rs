@@ -9,8 +9,8 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 use turing_domain::{
     Actor, ActorId, ActorKind, Branch, BreakerPolicy, Condition, Conversation, ConversationId,
-    EndReason, FailureType, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind, RetryPolicy,
-    RunId, Script, Template, Workflow, WorkflowId, check,
+    EndReason, FailureType, Human, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind,
+    RetryPolicy, RunId, Script, Template, Workflow, WorkflowId, check,
 };
 
 use super::play::run_id;
@@ -33,6 +33,8 @@ pub(crate) enum Act {
     RecordOnly(Index, String),
     /// Goes on from answers that were only recorded.
     Settle,
+    /// Claims one of the tasks of people, and gives it back or not.
+    Claim(Index, bool),
     /// Takes another system's state over: whether that has ended, whether it replaces all, and an output.
     Import([bool; 2], String),
 }
@@ -45,6 +47,7 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         2 => (any::<Index>(), result()).prop_map(|(pick, result)| Act::ReportStale(pick, result)),
         1 => (any::<Index>(), output()).prop_map(|(pick, output)| Act::RecordOnly(pick, output)),
         1 => Just(Act::Settle),
+        1 => (any::<Index>(), any::<bool>()).prop_map(|(pick, keeps)| Act::Claim(pick, keeps)),
         1 => (any::<[bool; 2]>(), output()).prop_map(|(how, output)| Act::Import(how, output)),
     ]
 }
@@ -114,7 +117,8 @@ fn actors() -> Vec<Actor> {
         max_completion_tokens: None,
         api_key_env: None,
     };
-    let kinds = [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human];
+    let kinds =
+        [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human(Human::default())];
     (1..)
         .zip(kinds)
         .map(|(id, kind)| Actor { id: ActorId(id), name: format!("a{id}"), kind })

@@ -98,6 +98,11 @@ impl<'a> Game<'a> {
                 let events = self.posting.settle(self.workflow, Timestamp::EPOCH, 0.5);
                 self.record(events);
             }
+            Act::Claim(pick, keeps) => {
+                if let Some(attempt) = self.pick(*pick) {
+                    self.claim(attempt, *keeps);
+                }
+            }
             Act::Import(how, output) => {
                 let output = Value::from(format!("{output}{}", self.mark));
                 self.record(Ok(vec![imported(1, *how, output)]));
@@ -113,6 +118,31 @@ impl<'a> Game<'a> {
     fn pick(&self, pick: proptest::sample::Index) -> Option<Attempt> {
         let steps = self.posting.ready(self.workflow);
         (!steps.is_empty()).then(|| pick.get(&steps).attempt)
+    }
+
+    /// Who claims a task moves nothing.
+    fn claim(&mut self, attempt: Attempt, keeps: bool) {
+        let conversation = self.workflow.conversation(attempt.conversation_id);
+        if self.workflow.person_at(conversation.expect("it was ready")).is_none() {
+            return;
+        }
+        let before = self.posting.clone();
+        let (by, id) = ("anna".to_owned(), attempt.conversation_id);
+        self.record(Ok(vec![PostingEvent::HumanTaskClaimed {
+            by: by.clone().into(),
+            taken_from: None.into(),
+            reason: None.into(),
+            conversation_id: id.into(),
+            run_id: attempt.run_id.into(),
+        }]));
+        if !keeps {
+            self.record(Ok(vec![PostingEvent::HumanTaskReleased {
+                by: by.into(),
+                conversation_id: id.into(),
+                run_id: attempt.run_id.into(),
+            }]));
+        }
+        assert_eq!(self.posting, before);
     }
 
     fn read_input(&mut self, attempt: Attempt) {

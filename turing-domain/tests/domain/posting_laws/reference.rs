@@ -7,6 +7,7 @@
 //! 4. No rule matches: the path ends as `no_matching_branch`, or `actor_failed` after a failure.
 //! 5. A conversation that waits for a group starts when no member is open.
 //! 6. Limits end the path with their reason.
+//! 7. Failures that pass are repeated, but not those of people.
 
 use turing_domain::{On, Workflow};
 
@@ -92,7 +93,9 @@ impl<'a> Reference<'a> {
             "invalid_output",
             "broken_off",
         ];
-        if on == On::Failure && passes.contains(&text) {
+        let conversation = self.workflow.conversations.iter().find(|one| one.id.0 == id);
+        let person = self.workflow.person_at(conversation.expect("it was ready"));
+        if on == On::Failure && passes.contains(&text) && person.is_none() {
             let before = self.failures_in_a_row.iter().filter(|other| **other == id).count();
             if before < self.workflow.retry.retries as usize {
                 self.failures_in_a_row.push(id);

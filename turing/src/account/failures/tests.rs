@@ -26,6 +26,7 @@ fn completed(at: i32) -> PostingEvent {
     PostingEvent::HumanTaskCompleted {
         output: None,
         status: Noted::ABSENT,
+        by: Noted::ABSENT,
         conversation_id: ConversationId(at).into(),
         actor_id: Noted::ABSENT,
         execution_order: Noted::ABSENT,
