@@ -17,6 +17,7 @@ pub mod cutover;
 pub mod left_out;
 pub mod llm;
 pub mod lock;
+pub mod people;
 pub mod read_models;
 pub mod run;
 pub mod script;
