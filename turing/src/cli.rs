@@ -4,6 +4,7 @@
 //! verdict: it is certain before the answer is written, and no reader changes it.
 
 mod actor;
+mod answer;
 mod arguments;
 mod at_work;
 mod backup;
@@ -17,6 +18,7 @@ mod events;
 mod failure;
 mod failures;
 mod held_back;
+mod inbox;
 mod interrupts;
 mod migrate;
 mod output;
@@ -76,6 +78,8 @@ struct Cli {
 enum Command {
     /// Look after actors: close the circuit breaker of one whose failures have been mended.
     Actor(actor::ActorArgs),
+    /// Answer a task that waits for a person, in whatever process runs the workflow, or in none.
+    Answer(answer::AnswerArgs),
     /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
     Backup(backup::BackupArgs),
     /// Measure what steps cost on this machine: workflows that do nothing, with 2,000 postings, and one
@@ -91,6 +95,9 @@ enum Command {
     /// Run the bundled example: job adverts through a small pipeline of shell scripts. One of them is
     /// refused and one runs into its limit, to be seen; the exit code is 0 all the same.
     Demo(DemoArgs),
+    /// List what waits for people in all runs in progress: since when, until when, who has claimed it, and
+    /// what is asked. This reads the log from where they began.
+    Inbox(inbox::InboxArgs),
     /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show`, `run retry`
@@ -128,10 +135,13 @@ impl Command {
             | Self::Validate(_) => true,
             Self::Run(args) => matches!(args.command, Some(RunCommand::Show(_))),
             Self::Cutover(args) => args.only_looks(),
+            Self::Inbox(args) => args.only_looks(),
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
-            Self::Actor(_) | Self::Backup(_) | Self::Bench(_) | Self::Demo(_) => false,
+            Self::Actor(_) | Self::Answer(_) | Self::Backup(_) | Self::Bench(_) | Self::Demo(_) => {
+                false
+            }
         }
     }
 
@@ -251,6 +261,8 @@ async fn execute(
 ) -> Result<Verdict, Failure> {
     match command {
         Command::Actor(args) => actor::execute(args, output).await,
+        Command::Answer(args) => answer::execute(args, output).await,
+        Command::Inbox(args) => Box::pin(inbox::execute(args, output)).await,
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Bench(args) => bench::execute(args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),

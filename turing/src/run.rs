@@ -9,6 +9,9 @@
 //!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
 //! ```
 //!
+//! Tasks of people are attempted by nobody, and do not keep the run from ending its call: they stay open
+//! until somebody answers, in whatever process, or they are overdue.
+//!
 //! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
 //! and before any of their results. The first wave of a process, and the first after the store was
 //! away, is recorded before its attempts: nobody is called again and again where nothing can be written.
@@ -26,6 +29,7 @@ mod begin;
 mod breaker;
 mod clocks;
 mod difference;
+mod ears;
 mod enter;
 mod error;
 mod give_up;
@@ -38,6 +42,7 @@ mod observer;
 mod options;
 mod patience;
 mod pauses;
+mod people;
 mod posting_data;
 mod report;
 mod starts;
@@ -50,7 +55,7 @@ mod wave_record;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use es_core::Repository;
@@ -82,6 +87,8 @@ pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
+use people::People;
+pub use people::WaitingForPeople;
 use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
@@ -108,7 +115,7 @@ pub enum RunOutcome {
     /// Everything that could be executed was.
     Finished(Report),
     /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
-    /// complete yet, and whoever continues it does that.
+    /// complete yet, and whoever continues it does that. Or only people are waited for.
     Stopped(Report),
     /// The same postings went through the same definition in an earlier run, or all of them completed
     /// it in several; or nothing is new, if that was asked for. Nothing was added.
@@ -145,21 +152,12 @@ struct Shared {
     recorded: AtomicU64,
 }
 
-impl Shared {
-    fn count(&self, events: usize) {
-        self.recorded.fetch_add(events as u64, Ordering::Relaxed);
-    }
-
-    fn recorded(&self) -> u64 {
-        self.recorded.load(Ordering::Relaxed)
-    }
-}
-
 /// A run in progress in this process.
 struct Run<'a> {
     shared: Arc<Shared>,
     agenda: Agenda,
     apart: Apart,
+    people: People,
     report: Report,
     stop: watch::Receiver<bool>,
     /// That another process runs the workflow now.
@@ -283,6 +281,7 @@ pub async fn run(
         shared: Arc::new(shared),
         agenda: Agenda::default(),
         apart: Apart::default(),
+        people: People::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
         stop,
         lost: None,
@@ -326,6 +325,7 @@ impl Run<'_> {
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<bool, RunError> {
         unless_stopped(self.load_breakers().await)?;
         self.tell_unreadable_breakers();
+        unless_stopped(self.listen().await)?;
         self.enter_all(postings).await?;
         // what an interrupted wave had done is known when all postings are
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
@@ -349,6 +349,7 @@ impl Run<'_> {
             Err(RunError::NotBegun) => {}
             open => self.report.open_breakers = open?,
         }
+        self.report.people = self.waiting_for_people();
         let is_complete = are_waves_over && self.report.open == 0 && self.may_complete().await?;
         self.lost.take().map_or(Ok(is_complete), Err)
     }

@@ -85,6 +85,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Cutover(#[from] crate::cutover::CutoverError),
     #[error(transparent)]
+    People(#[from] crate::people::PeopleError),
+    #[error(transparent)]
     Bench(#[from] crate::bench::BenchError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
@@ -123,6 +125,7 @@ impl Failure {
             Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
             Self::Cutover(error) => verdict_of(error),
+            Self::People(error) => verdict_of_people(error),
             Self::Bench(BenchError::Interrupted) => Stopped,
             Self::Bench(BenchError::Incomplete { .. }) => Found,
             Self::Bench(_) => NoStore,
@@ -183,6 +186,24 @@ fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
         | CutoverError::NotConfirmed { .. }
         | CutoverError::WrittenSinceArchive { .. }
         | CutoverError::ArchiveExists { .. } => Verdict::Wrong,
+    }
+}
+
+/// What it means for who answers that nothing was recorded.
+fn verdict_of_people(error: &crate::people::PeopleError) -> Verdict {
+    use crate::people::PeopleError;
+    match error {
+        PeopleError::NotInRun { .. } | PeopleError::Stale { .. } | PeopleError::Claimed { .. } => {
+            Verdict::Found
+        }
+        PeopleError::NoDefinition { .. }
+        | PeopleError::Form { .. }
+        | PeopleError::Refused(_)
+        | PeopleError::Invalid(_) => Verdict::Wrong,
+        PeopleError::Definition(_)
+        | PeopleError::Load(_)
+        | PeopleError::Contended { .. }
+        | PeopleError::Store(_) => Verdict::NoStore,
     }
 }
 

@@ -8,13 +8,14 @@ use turing_domain::{ConversationId, RunId, Workflow};
 use super::call::{Call, Done};
 use super::failures::tell_errors;
 use super::output::{Output, counted, rows, shown, table};
+use super::show::second;
 use super::telling::tell;
 use super::told::Told;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
 use crate::proposal::{command, quoted};
-use crate::run::{Before, Left, Report, RunOutcome, Without};
+use crate::run::{Before, Left, Report, RunOutcome, WaitingForPeople, Without};
 use crate::store::Store;
 
 /// Prints how the run ended, and answers whether anything was refused, failed or is open.
@@ -69,7 +70,12 @@ pub(super) async fn tell_done(
             }
             tell_read_models(done, common, output);
             if !is_over && !common.json {
-                let how = if done.was_asked { "stopped" } else { "not finished" };
+                tell_people(report, workflow, output);
+                let how = match (done.was_asked, waits_for_people(report)) {
+                    (true, _) => "stopped",
+                    (false, true) => "when they have answered",
+                    (false, false) => "not finished",
+                };
                 output.line(format_args!("\n{how}; {}", done.go_on));
             }
             is_clean
@@ -77,9 +83,33 @@ pub(super) async fn tell_done(
     };
     match (&done.outcome, is_clean) {
         (RunOutcome::Stopped(_), _) if done.was_asked => Verdict::Stopped,
+        (RunOutcome::Stopped(report), _) if waits_for_people(report) => Verdict::WaitsForPeople,
         (_, true) => Verdict::Well,
         (_, false) => Verdict::Found,
     }
+}
+
+/// True if nothing but answers of people keeps the run from going on.
+fn waits_for_people(report: &Report) -> bool {
+    !report.people.is_empty() && report.left.is_empty() && report.not_entered == 0
+}
+
+/// How many tasks wait for whom.
+fn tell_people(report: &Report, workflow: &Workflow, output: &mut Output) {
+    if report.people.is_empty() {
+        return;
+    }
+    output.line("\npeople are waited for:");
+    for WaitingForPeople { conversation, name, tasks, next_due, .. } in &report.people {
+        let who =
+            name.as_deref().map_or_else(String::new, |name| format!(" ({})", shown(name, 40)));
+        let due =
+            next_due.map_or_else(String::new, |due| format!(", the next one due {}", second(due)));
+        let tasks = counted(*tasks, "task");
+        output.line(format_args!("  {tasks} at {}{who}{due}", name_of(workflow, *conversation)));
+    }
+    let (list, answer) = (command("inbox"), command("answer POSTING CONVERSATION …"));
+    output.line(format_args!("`{list}` lists what is asked, `{answer}` answers"));
 }
 
 fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {

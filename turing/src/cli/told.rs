@@ -8,7 +8,8 @@ use turing_domain::{ConversationId, RunId};
 use crate::account::FrequentError;
 use crate::breakers::OpenBreaker;
 use crate::run::{
-    Before, ConversationReport, Ending, GivenUp, Left, Report, Without, peak_memory_bytes,
+    Before, ConversationReport, Ending, GivenUp, Left, Report, WaitingForPeople, Without,
+    peak_memory_bytes,
 };
 
 /// What was read before anything was run.
@@ -35,6 +36,7 @@ pub(super) struct Told<'a> {
     ended: Vec<Ending>,
     not_entered: usize,
     left: &'a [Left],
+    people: &'a [WaitingForPeople],
     gave_up: Option<&'a GivenUp>,
     without: &'a [Without],
     open_breakers: &'a [OpenBreaker],
@@ -79,6 +81,7 @@ impl<'a> Told<'a> {
             ended: report.ended.clone(),
             not_entered: report.not_entered,
             left: &report.left,
+            people: &report.people,
             gave_up: report.gave_up.as_ref(),
             without: &report.without,
             open_breakers: &report.open_breakers,

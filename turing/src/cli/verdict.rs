@@ -19,12 +19,14 @@ pub(super) enum Verdict {
     Unprinted,
     /// Somebody has to finish another run first, or give it up.
     InTheWay,
+    /// All is done but what people have to do.
+    WaitsForPeople,
     /// It was asked to stop; what `EX_TEMPFAIL` of `sysexits.h` stands for.
     Stopped,
 }
 
 impl Verdict {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Well,
         Self::Found,
         Self::Wrong,
@@ -32,6 +34,7 @@ impl Verdict {
         Self::Elsewhere,
         Self::Unprinted,
         Self::InTheWay,
+        Self::WaitsForPeople,
         Self::Stopped,
     ];
 
@@ -44,6 +47,7 @@ impl Verdict {
             Self::Elsewhere => 4,
             Self::Unprinted => 5,
             Self::InTheWay => 6,
+            Self::WaitsForPeople => 7,
             Self::Stopped => 75,
         }
     }
@@ -59,6 +63,7 @@ impl Verdict {
             Self::Elsewhere => "another process runs the workflow now",
             Self::Unprinted => "all is well, but the answer could not be printed",
             Self::InTheWay => "a run in progress is in the way; finish it, or give it up",
+            Self::WaitsForPeople => "only people are waited for; `turing inbox` lists what for",
             Self::Stopped => "it was asked to stop; the same command goes on",
         }
     }

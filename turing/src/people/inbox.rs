@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
 use es_core::Repository;
+use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::{
@@ -97,7 +97,9 @@ pub async fn inbox(store: &Store, filter: &InboxFilter) -> Result<Inbox, PeopleE
     let mut inbox =
         Inbox { tasks: Vec::new(), more: 0, unknown_runs: Vec::new(), left_out: Vec::new() };
     let runs = open_runs(store, filter, &mut inbox).await?;
-    let Some(start) = runs.values().map(|run| run.begins_at).min() else { return Ok(inbox) };
+    let starts = runs.values().map(|run| run.begins_at);
+    let first = starts.reduce(|first, other| if other < first { other } else { first });
+    let Some(start) = first else { return Ok(inbox) };
     let mut open = BTreeMap::<PostingId, (Arc<Workflow>, OpenTasks)>::new();
     let postings = EventFilter::all().aggregate::<Posting>();
     let mut events = store.events.log(ReadLog::after(start).filter(postings));
@@ -153,15 +155,20 @@ async fn open_runs(
     let mut runs = HashMap::new();
     begun.retain(|run_id, _| filter.run.is_none_or(|run| run == *run_id));
     for (run_id, (begins_at, digest)) in begun {
-        let digest = digest.unwrap_or_default();
-        if !known.contains_key(&digest) {
-            let kept = recorded(store, &digest).await?;
-            known.insert(digest.clone(), kept.map(|kept| Arc::new(kept.workflow)));
-        }
-        match known.get(&digest).and_then(Option::as_ref) {
+        let known_one = digest.as_ref().and_then(|digest| known.get(digest));
+        let workflow = match (known_one, digest) {
+            (Some(known), _) => known.clone(),
+            (None, None) => None,
+            (None, Some(digest)) => {
+                let kept = recorded(store, &digest).await?.map(|kept| Arc::new(kept.workflow));
+                known.insert(digest, kept.clone());
+                kept
+            }
+        };
+        match workflow {
             None => inbox.unknown_runs.push(run_id),
-            Some(workflow) if asks_people(workflow) => {
-                runs.insert(run_id, OpenRun { workflow: workflow.clone(), begins_at });
+            Some(workflow) if asks_people(&workflow) => {
+                runs.insert(run_id, OpenRun { workflow, begins_at });
             }
             Some(_) => {}
         }

@@ -154,6 +154,20 @@ impl Agenda {
         taken
     }
 
+    /// True while something of a posting is in progress, or it stands apart: what it stands at is neither
+    /// ready nor waiting.
+    pub(super) fn is_taken(&self, posting: PostingId) -> bool {
+        self.standing.get(&posting).into_iter().flatten().any(|standing| {
+            let Standing { wave, retries, wait } = standing;
+            let is_ready = self.ready.get(wave);
+            let is_ready = is_ready.is_some_and(|tasks| tasks.contains_key(&(*retries, posting)));
+            let waits = wait.is_some_and(|Wait { until, .. }| {
+                self.waiting.contains_key(&(until, posting, wave.1))
+            });
+            !is_ready && !waits
+        })
+    }
+
     /// Makes ready what is due at `now`.
     pub fn wake(&mut self, now: Instant) {
         while let Some(entry) = self.waiting.first_entry() {

@@ -148,7 +148,7 @@ impl Run<'_> {
         match done {
             Ok(Done::Entered(Entered { state, causes }, seen)) => {
                 self.place(posting, &state, &causes, seen);
-                self.report.moved(&state);
+                self.count_end(posting, &state);
                 Ok(None)
             }
             Ok(Done::Moved(conversation, mut moved, seen)) => {

@@ -96,8 +96,8 @@ pub(super) async fn execute(
             ask_script(shared, script, limit, document).await?
         }
         ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await.into(),
-        ActorKind::Human => {
-            let error = "this version cannot execute actors of type human".to_owned();
+        ActorKind::Human(_) => {
+            let error = "a person is not called; the posting waits for their answer".to_owned();
             Attempted::refused(FailureType::NotFound, error).into()
         }
     })

@@ -96,6 +96,10 @@ impl Run<'_> {
                 Vec::new()
             }
         };
+        let steps = match self.shared.calls_nobody {
+            true => steps,
+            false => self.people.set_apart(&self.shared.definition.workflow, posting, steps),
+        };
         let cause_of = |conversation| {
             causes.iter().rfind(|(opened, _)| *opened == conversation).map(|(_, cause)| *cause)
         };
@@ -165,7 +169,7 @@ async fn is_over(shared: &Shared, workflow: WorkflowId, run_id: RunId) -> Result
 
 /// A posting that was in the run already: what its last result leads to is recorded if that is
 /// missing, and what opened its positions is looked up.
-async fn settle(
+pub(super) async fn settle(
     shared: &Shared,
     posting: PostingId,
     state: Posting,

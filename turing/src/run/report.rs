@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, RunId};
 
-use super::GivenUp;
 use super::intake::Intake;
+use super::{GivenUp, WaitingForPeople};
 use crate::breakers::OpenBreaker;
 use crate::postings::RefusedPosting;
 
@@ -40,6 +40,8 @@ pub struct Report {
     pub not_entered: usize,
     /// Which of the open ones this process went on without.
     pub left: Vec<Left>,
+    /// What waits for people, by conversation.
+    pub people: Vec<WaitingForPeople>,
     /// The run that was given up for this one.
     pub gave_up: Option<GivenUp>,
     /// What else this process went on without.
@@ -130,6 +132,7 @@ impl Report {
             ended: Vec::new(),
             not_entered: 0,
             left: Vec::new(),
+            people: Vec::new(),
             gave_up: None,
             without: Vec::new(),
             open_breakers: Vec::new(),

@@ -184,7 +184,7 @@ async fn record(
     }
 }
 
-async fn load(shared: &Shared, posting: PostingId) -> Result<Posting, StepError> {
+pub(super) async fn load(shared: &Shared, posting: PostingId) -> Result<Posting, StepError> {
     let loaded = shared.postings.load(&posting).await;
     Ok(loaded.map_err(|source| StepError::Load { posting, source })?.state)
 }

@@ -44,12 +44,17 @@ fn unless_failed(begun: Result<Result<(), RunError>, JoinError>) -> Result<(), R
 }
 
 impl Run<'_> {
-    /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
+    /// Executes waves until nothing is ready and nothing waits, but for people, or until it is asked to
+    /// stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
         // the wave that is over, until that is recorded: with the next one, if that begins at once
         let mut over = None;
         while self.goes_on() {
-            if let Err(error) = self.take_back() {
+            let taken = match self.take_back() {
+                Ok(()) => self.go_on_with_people().await,
+                failed => failed,
+            };
+            if let Err(error) = taken {
                 self.end_wave(over).await?;
                 return Err(error);
             }
@@ -97,16 +102,20 @@ impl Run<'_> {
     }
 
     /// Waits until then, until something was recorded for a posting that stands apart, until somebody
-    /// closes a circuit breaker, or until it is asked to stop.
+    /// closes a circuit breaker, until a task of a person is answered or overdue, or until it is asked to
+    /// stop.
     async fn wait(&mut self, until: Option<Instant>) -> Result<(), RunError> {
         let (shared, mut stop) = (self.shared.clone(), self.stop.clone());
         let timer = &shared.clocks.timer;
         let some_apart = self.apart.len() > 0;
+        let (ears, until) =
+            (self.people.ears.clone(), until.into_iter().chain(self.people.next_due()).min());
         let (is_bounded, until) = (until.is_some(), until.unwrap_or_else(|| timer.now()));
         tokio::select! {
             () = timer.sleep_until(until), if is_bounded => Ok(()),
             waited = self.wait_for_one_apart(), if some_apart => waited,
             () = shared.breaker_closed() => Ok(()),
+            () = ears.wait() => Ok(()),
             Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
         }
     }
@@ -319,7 +328,7 @@ impl Run<'_> {
         if let Some(result) = &result {
             self.report.attempted(conversation, result.clone().err(), duration);
         }
-        self.report.moved(&state);
+        self.count_end(posting, &state);
         self.observer.posting_ended(self.report.postings - self.report.open);
         result
     }
