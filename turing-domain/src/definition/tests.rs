@@ -178,3 +178,19 @@ fn a_pause_without_a_time_lasts_as_long_as_the_longest_delay() {
         assert_eq!(retry.pause(&other, 3, None), Duration::ZERO, "{other:?}");
     }
 }
+
+#[test]
+fn a_person_may_have_a_form_and_a_time_and_a_conversation_its_own() {
+    let form = "type = \"human\"\ndue_seconds = 60\nform = { type = \"object\" }";
+    let text = FULL.replace("type = \"human\"", form);
+    let workflow: Workflow = toml::from_str(&text).unwrap();
+    let review = workflow.conversation(ConversationId(9103)).unwrap();
+    let person = workflow.person_at(review).unwrap();
+    assert_eq!(person.form.as_ref().unwrap().document()["type"], "object");
+    assert_eq!(workflow.time_limit(review), Some(Duration::from_secs(60)));
+    let own = Conversation { time_limit: Some(Seconds::from_whole(5)), ..review.clone() };
+    assert_eq!(workflow.time_limit(&own), Some(Duration::from_secs(5)));
+    assert_eq!(workflow.person_at(workflow.conversation(ConversationId(9101)).unwrap()), None);
+    let json = serde_json::to_string(&workflow).unwrap();
+    assert_eq!(serde_json::from_str::<Workflow>(&json).unwrap(), workflow);
+}

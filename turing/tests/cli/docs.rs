@@ -169,7 +169,7 @@ fn the_rules_that_are_said_to_be_taken_are_taken() {
 #[test]
 fn failure_types_and_end_reasons_are_those_of_the_domain() {
     let failures = table(FORMAT, "failure type | repeated");
-    assert_eq!(failures.len(), 15);
+    assert_eq!(failures.len(), 16);
     for row in failures {
         let failure_type = FailureType::from(code(&row[0]));
         assert!(!matches!(failure_type, FailureType::Other(_)), "{row:?}");

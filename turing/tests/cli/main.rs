@@ -23,6 +23,7 @@ mod odd_rows;
 mod odd_streams;
 mod old_store;
 mod operators;
+mod people;
 mod printed;
 mod projections;
 mod proposals;

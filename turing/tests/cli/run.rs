@@ -258,16 +258,6 @@ fn a_definition_that_is_wrong_is_refused_with_all_its_errors() {
 }
 
 #[test]
-fn actors_that_cannot_be_executed_yet_are_named() {
-    let workspace = two_steps();
-    let script =
-        "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }";
-    workspace.amend(script, "type = \"human\"");
-    let answer = workspace.run(&[]).expect_code(2);
-    assert!(answer.stderr.contains("actor 10: this version cannot execute"), "{answer:#?}");
-}
-
-#[test]
 fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
     let workspace = two_steps();
     workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));

@@ -95,13 +95,6 @@ fn errors() -> Vec<Case> {
         case(
             "unusable_actor",
             actor(),
-            "this version cannot execute actors of type human",
-            "use a script",
-            with_actor("type = \"human\" # here"),
-        ),
-        case(
-            "unusable_actor",
-            actor(),
             "the environment variable `TURING_CHECK_NO_SUCH_KEY` is not set",
             "it should hold the key of http://localhost:11434",
             with_actor(
