@@ -373,3 +373,6 @@ async fn record_overdue(
     shared.count(recorded.events.len());
     Ok(!recorded.events.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

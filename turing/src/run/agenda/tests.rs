@@ -216,3 +216,23 @@ fn a_wait_that_began_goes_on_however_often_its_posting_is_placed() {
     place_repeats(&mut agenda, 1, 1, &[(30, Some(5))], Duration::ZERO);
     assert_eq!(agenda.next_due(), Some(second(5)), "nothing is known of it any more");
 }
+
+#[test]
+fn a_posting_is_taken_while_something_of_it_is_in_progress() {
+    let (mut agenda, posting) = (Agenda::default(), PostingId(7));
+    assert!(!agenda.is_taken(posting));
+    place(&mut agenda, 7, &[(10, None)]);
+    assert!(!agenda.is_taken(posting));
+    let wave = agenda.next_wave(|_| Gate::Wide).unwrap();
+    assert!(agenda.is_taken(posting));
+    agenda.put_back(wave.conversation, wave.tasks);
+    assert!(!agenda.is_taken(posting));
+    place_repeats(&mut agenda, 7, 1, &[(10, Some(1))], Duration::ZERO);
+    assert!(!agenda.is_taken(posting), "it waits");
+    agenda.wake(second(1));
+    assert!(!agenda.is_taken(posting), "it is ready");
+    agenda.set_aside(posting);
+    assert!(agenda.is_taken(posting), "it stands apart");
+    place(&mut agenda, 7, &[]);
+    assert!(!agenda.is_taken(posting));
+}
