@@ -328,13 +328,9 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
                 "entry_conversation_id": chance.i32(1..=5),
             }),
         ),
-        38 if chance.bool() => {
-            let event_type = pick(chance, &["human_task_claimed", "human_task_released"]);
-            (event_type, json!({"by": odd(chance), "taken_from": null, "reason": odd(chance)}))
-        }
         38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
         39..=43 => ("posting_state_imported", import(chance)),
-        _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
+        _ => (pick(chance, &["note_added", "human_task_claimed"]), json!({"note": odd(chance)})),
     };
     let json = spoiled(chance, payload);
     let payload = with_numbers(chance, &json);
