@@ -1,7 +1,6 @@
 //! Mappings that are wrong: each is refused with its file, its line and what is to be done.
 
-use es_pgtest::Server;
-
+use crate::database::Database;
 use crate::scene::{MAPPING, MAPPING_FILE, Scene};
 
 /// What is wrong, the mapping, and the line that is named.
@@ -118,7 +117,7 @@ fn a_near_name_is_proposed() {
 
 #[test]
 fn a_table_of_another_shape_goes_all_the_way() {
-    let scene = Scene::without_table(Server::shared(), 20);
+    let scene = Scene::without_table(Database::migrated(), 20);
     scene.run(
         "CREATE SCHEMA jobs;
          CREATE TABLE jobs.\"Old Rows\" (
