@@ -10,7 +10,7 @@ async fn table() -> Store {
     let layout = crate::support::layout_with_table(IdType::Text, "account");
     let config = PostgresConfig::new(database.options()).layout(layout);
     crate::support::make_table(&config).await;
-    Store::open(config, itself, database).await
+    Store::smaller(config, itself, database).await
 }
 
 es_testing::contract_suite!(v1, table);
