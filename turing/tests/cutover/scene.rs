@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use es_pgtest::Server;
@@ -15,7 +14,7 @@ use tokio::runtime::Handle;
 use turing::store::postgres::configured;
 
 use crate::database::{Database, directly};
-use crate::support::processes::PATIENCE;
+use crate::support::processes::{PATIENCE, pause};
 use crate::support::{Answer, Workspace, python};
 
 /// The name by which programs know the old table, that of the table behind it while a view has the
@@ -216,7 +215,7 @@ impl Scene {
         let start = Instant::now();
         while !condition() {
             assert!(start.elapsed() < 3 * PATIENCE, "never came true: {what}");
-            thread::yield_now();
+            pause();
         }
     }
 

@@ -17,6 +17,7 @@ use es_postgres::sqlx::postgres::{PgDatabaseError, PgRow};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use crate::database::Database;
+use crate::support::processes::pause;
 
 #[path = "cutover_sql/both.rs"]
 mod both;
@@ -288,7 +289,7 @@ impl Stage<'_> {
         });
         while self.database.number(WAITING) == 0 {
             assert!(!waiting.is_finished(), "{}\nnobody is waited for", step.sql);
-            thread::yield_now();
+            pause();
         }
         self.waiting.insert(step.session, waiting);
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::processes::{PATIENCE, wait_until};
+use super::processes::{PATIENCE, pause, wait_until};
 use super::{Answer, ID_END, RUN, Workspace};
 
 /// Postings with the ids from 1, one attempt each.
@@ -72,7 +72,7 @@ impl Gated {
             }
             assert!(run.is_running(), "the run ended before posting {posting}: {:#?}", run.end());
             assert!(began.elapsed() < 3 * PATIENCE, "the script of posting {posting} never began");
-            std::thread::yield_now();
+            pause();
         }
     }
 
@@ -89,8 +89,9 @@ impl Gated {
         let mut second = self.start(store);
         while second.is_running() {
             assert_eq!(self.begun(), begun, "a second run begins attempts");
-            std::thread::yield_now();
+            pause();
         }
+        assert_eq!(self.begun(), begun, "a second run begins attempts");
         let refused = second.end().expect_code(4);
         assert!(refused.stderr.contains(words), "{refused:#?}");
     }
