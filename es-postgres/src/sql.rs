@@ -260,6 +260,20 @@ mod tests {
         assert_eq!(filled(&layout), with);
     }
 
+    /// So that what sends only these is the same with such a table and without.
+    #[test]
+    fn a_table_of_snapshots_has_a_place_only_in_its_own_statements() {
+        let table = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
+        let [plain, table] = [Layout::default(), table].map(|layout| {
+            let (statements, judging) = (Statements::new(&layout), Judging::new(&layout));
+            let templates = TableTemplates::new(&layout);
+            let all = [statements.all(), judging.all(), templates.all()].concat();
+            let all = all.into_iter().map(|(name, it)| (name, it.0.to_string()));
+            (all.collect::<Vec<_>>(), Migrations::of_store(&layout).script())
+        });
+        assert_eq!(plain, table);
+    }
+
     /// A table of a projection whose names are words of SQL.
     const AWKWARD_PARTS: [(&str, &str); 16] = [
         ("arrays", "$2::text[]"),
