@@ -2,6 +2,7 @@
 
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
+use super::many;
 use crate::cutover::{CutoverStatus, Mover, Taken};
 
 /// How much of a reason is shown.
@@ -30,7 +31,7 @@ fn tell(status: &CutoverStatus, output: &mut Output) {
     }
     if let Some(backfill) = &status.backfill {
         output.line(match (backfill.is_complete, backfill.total) {
-            (true, _) => format!("  backfill: complete, {} postings", backfill.done),
+            (true, _) => format!("  backfill: complete, {}", many(backfill.done, "posting")),
             (false, 0) => "  backfill: not begun".to_owned(),
             (false, total) => format!("  backfill: {} of {total} postings", backfill.done),
         });
@@ -40,9 +41,9 @@ fn tell(status: &CutoverStatus, output: &mut Output) {
     }
     if let Some(archive) = &status.archive {
         output.line(format_args!(
-            "  archive: {}, {} rows, SHA-256 {}",
+            "  archive: {}, {}, SHA-256 {}",
             shown(&archive.file_name, LONGEST),
-            archive.rows,
+            many(archive.rows, "row"),
             archive.sha256
         ));
     }
