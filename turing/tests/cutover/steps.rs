@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{MAPPING_FILE, PHASES, Scene};
+use crate::scene::{MAPPING_FILE, OLD, PHASES, Scene};
 
 /// The steps that `status` tells, by their events.
 fn steps(scene: &Scene) -> Vec<Value> {
@@ -69,6 +69,8 @@ fn who_took_which_step_and_why_is_told_with_its_counts() {
     assert!(switched["sample"].as_u64() > Some(0), "{switched:#}");
     assert!(switched["before_us"].is_u64() && switched["after_us"].is_u64(), "{switched:#}");
     let status = scene.status();
+    // it went all the way back
+    assert!(status["reads"].is_null(), "{status:#}");
     let next = status["next"].as_str().unwrap();
     assert!(next.ends_with("cutover dual-write"), "{status:#}");
 }
@@ -86,4 +88,30 @@ fn what_somebody_has_changed_past_the_commands_is_told() {
     scene.run("UPDATE cutovers SET phase = 2");
     assert_eq!(scene.status()["troubles"], json!([]));
     scene.forward_to(4);
+}
+
+#[test]
+fn the_status_quotes_what_was_measured_with_the_statement() {
+    let scene = Scene::agreeing(40);
+    scene.forward_to(3);
+    assert!(scene.status()["reads"].is_null());
+    scene.forward_to(4);
+    let reads = scene.status()["reads"].clone();
+    let switched = scene
+        .text("SELECT event_data::text FROM execution_events WHERE event_type = 'reads_switched'");
+    let switched: Value = serde_json::from_str(&switched).unwrap();
+    for figure in ["before_us", "after_us", "sample"] {
+        assert_eq!(reads[figure], switched[figure], "{figure}: {reads:#}");
+    }
+    assert_eq!(reads["rows"], 38, "{reads:#}");
+    let statement = reads["statement"].as_str().unwrap();
+    let read = format!("SELECT o.* FROM public.{OLD} o WHERE o.posting_id = $1");
+    assert_eq!(statement, read);
+    let told = scene.cutover(&["status"]).expect_code(0);
+    assert!(told.stdout.contains("µs before the switch"), "{told:#?}");
+    // the figures stay while the table is out of use, and go with the way back
+    scene.forward_to(5);
+    assert_eq!(scene.status()["reads"]["after_us"], reads["after_us"]);
+    scene.back_to(3);
+    assert!(scene.status()["reads"].is_null());
 }

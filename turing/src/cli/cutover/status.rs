@@ -39,6 +39,12 @@ fn tell(status: &CutoverStatus, output: &mut Output) {
     for kind in &status.kinds {
         output.line(format_args!("  open: {} {}", kind.count, shown(&kind.kind, 80)));
     }
+    if let Some(reads) = &status.reads {
+        output.line(format_args!(
+            "  reading one posting took {} µs before the switch and {} µs behind it, the median of {}",
+            reads.before_us, reads.after_us, reads.sample
+        ));
+    }
     if let Some(archive) = &status.archive {
         output.line(format_args!(
             "  archive: {}, {}, SHA-256 {}",
