@@ -163,8 +163,11 @@ fn tell_kind(kind: &OpenKind, output: &mut Output) {
         let [old, new] = [&one.old, &one.new].map(|value| {
             value.as_deref().map_or_else(|| "nothing".to_owned(), |it| shown(it, LONGEST))
         });
+        let before = one.accepted_before.as_deref().map_or_else(String::new, |why| {
+            format!("; accepted as it was before: {}", shown(why, LONGEST))
+        });
         output.line(format_args!(
-            "  {}: the old table has {old}, the events {new}; since {}, {}",
+            "  {}: the old table has {old}, the events {new}; since {}, {}{before}",
             shown(&format!("{posting}{field}"), LONGEST),
             one.first_seen,
             seen(one.sightings)
