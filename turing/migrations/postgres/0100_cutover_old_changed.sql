@@ -1,7 +1,7 @@
 -- As before, but the places that a transaction holds are half as many as the locks that the server has set aside for
 -- each transaction (max_locks_per_transaction), so that no bulk insert takes away those of others, however many rows
 -- it has and how many there are at once. Beyond them the place is not held: whoever appends the first event to such
--- a posting meets the event that the old writer's trigger has appended, waits for that transaction and is refused.
+-- a posting meets the event that the old writer's trigger has appended, and waits for the end of that transaction.
 CREATE OR REPLACE FUNCTION "{schema}".cutover_hold_new() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -115,3 +115,41 @@ fn the_status_quotes_what_was_measured_with_the_statement() {
     scene.back_to(3);
     assert!(scene.status()["reads"].is_null());
 }
+
+#[test]
+fn a_run_does_not_count_a_posting_open_that_an_import_took_out_of_it() {
+    let scene = Scene::agreeing(20);
+    scene.forward_to(3);
+    let run = "0193a1d4-0000-7000-8000-000000000001";
+    for posting in [15, 16, 17] {
+        scene.run(&format!(
+            "SELECT append_event('posting_entered_run', {posting},
+                 '{{\"run_id\": \"{run}\", \"workflow_id\": 1, \"entry_conversation_id\": 9}}')"
+        ));
+    }
+    let shown = || {
+        scene.turing(&["projection", "run", "--once"]).expect_code(0);
+        let show = ["projection", "show", "run_progress", "--json"];
+        scene.turing(&show).expect_code(0).json()[0].clone()
+    };
+    let before = shown();
+    assert_eq!((&before["entered"], &before["open"]), (&json!(3), &json!(3)), "{before:#}");
+    assert!(before["taken_out"].is_null(), "{before:#}");
+    // one ends in the run, one as an older program says, and one is moved on by that
+    scene.run(&format!(
+        "SELECT append_event('posting_terminal', 15, '{{\"reason\": \"completed\"}}',
+             '{{\"run_id\": \"{run}\"}}');
+         UPDATE {OLD} SET is_terminal = TRUE WHERE posting_id = 16"
+    ));
+    let after = shown();
+    assert_eq!((&after["open"], &after["taken_out"]), (&json!(1), &json!(1)), "{after:#}");
+    scene.run(&format!("UPDATE {OLD} SET current_conversation_id = 4 WHERE posting_id = 17"));
+    let after = shown();
+    assert_eq!((&after["open"], &after["taken_out"]), (&json!(0), &json!(2)), "{after:#}");
+    // and what it is made anew from says the same
+    let rebuild = ["projection", "rebuild", "run_progress", "--switch"];
+    let rebuilt = scene.turing(&rebuild).expect_code(0);
+    assert!(rebuilt.stdout.contains("0 rows differ"), "{rebuilt:#?}");
+    assert_eq!(shown()["open"], 0);
+    scene.cutover(&["validate"]).expect_code(0);
+}
