@@ -182,7 +182,8 @@ fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
         | CutoverError::Rejected(_)
         | CutoverError::NotConfirmed { .. }
         | CutoverError::WrittenSinceArchive { .. }
-        | CutoverError::ArchiveExists { .. } => Verdict::Wrong,
+        | CutoverError::ArchiveExists { .. }
+        | CutoverError::ArchiveInTheWay { .. } => Verdict::Wrong,
     }
 }
 

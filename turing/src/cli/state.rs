@@ -16,7 +16,7 @@ use turing_domain::{
 
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
@@ -127,7 +127,8 @@ async fn tell<A: Aggregate + Serialize>(
         }
         output.json(&Whole { state, stream, version });
     } else {
-        output.line(format_args!("{stream} after {version} events"));
+        let events = usize::try_from(version.as_u64()).unwrap_or(usize::MAX);
+        output.line(format_args!("{stream} after {}", counted(events, "event")));
         output.json_for_people(&state);
     }
     Ok(Verdict::Well)

@@ -1,7 +1,10 @@
 //! Mappings that are wrong: each is refused with its file, its line and what is to be done.
 
+use es_pgtest::Server;
+
 use crate::database::Database;
-use crate::scene::{MAPPING, MAPPING_FILE, Scene};
+use crate::scene::{MAPPING, MAPPING_FILE, Refused, Scene};
+use crate::support::Answer;
 
 /// What is wrong, the mapping, and the line that is named.
 const BAD: [(&str, &str, usize); 26] = [
@@ -167,4 +170,26 @@ fn a_table_of_another_shape_goes_all_the_way() {
     assert_eq!(scene.text(row), "save 7 {extract,grade,save,save} nobody");
     let owner = "SELECT owner FROM jobs.\"Old Rows\" WHERE \"Posting\" = 3";
     assert_eq!(scene.text(owner), "Ada");
+}
+
+#[test]
+fn a_mapping_is_read_before_the_database_is_asked() {
+    let scene = Scene::without_table(Server::shared(), 0);
+    // where nobody listens
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    scene.workspace.file("bad.toml", "table = \"sound\"\nposting_id =\n");
+    for mapping in ["bad.toml", "no.toml"] {
+        for arguments in
+            [&["create", "--mapping", mapping][..], &["create", "--mapping", mapping, "--dry-run"]]
+        {
+            let refused: Answer = scene.command_as(nowhere, arguments).output().unwrap().into();
+            let refused = refused.expect_code(2);
+            assert!(refused.stderr.contains(mapping), "{refused:#?}");
+        }
+    }
+    // and one that can be read is what the database is asked for
+    let refused: Answer =
+        scene.command_as(nowhere, &["create", "--mapping", MAPPING_FILE]).output().unwrap().into();
+    let refused = refused.expect_refused();
+    assert!(!refused.stderr.contains(MAPPING_FILE), "{refused:#?}");
 }
