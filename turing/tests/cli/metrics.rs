@@ -117,6 +117,24 @@ fn what_a_run_does_is_counted_as_its_account_says() {
 }
 
 #[test]
+fn the_manual_lists_what_there_is() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `turing_"));
+    let rows = rows.map(|row| row.split(" | ").map(|cell| cell.trim_matches(['`', ' ', '|'])));
+    let listed = rows.filter_map(|mut cells| {
+        let (name, kind) = (cells.next()?, cells.next()?);
+        ["counter", "gauge", "histogram"]
+            .contains(&kind)
+            .then(|| (name.to_owned(), kind.to_owned()))
+    });
+    let listed = listed.map(|(name, kind)| (format!("turing_{name}"), kind)).collect();
+    let mut scene = Scene::new(1, "echo ok", &[]);
+    assert_eq!(scene.at_gate(1).kinds, listed);
+    scene.run.end().expect_code(0);
+}
+
+#[test]
 fn no_label_has_an_id() {
     let mut scene = Scene::new(2, "echo ok", &[]);
     let page = scene.at_gate(1);

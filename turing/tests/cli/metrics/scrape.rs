@@ -49,7 +49,7 @@ pub(super) fn scrape(address: &str) -> Page {
 pub(super) struct Page {
     pub(super) text: String,
     /// The kind of each family.
-    kinds: BTreeMap<String, String>,
+    pub(super) kinds: BTreeMap<String, String>,
     series: BTreeMap<Series, f64>,
 }
 
