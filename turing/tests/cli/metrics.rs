@@ -2,6 +2,7 @@
 
 mod scrape;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
@@ -128,7 +129,8 @@ fn the_manual_lists_what_there_is() {
             .contains(&kind)
             .then(|| (name.to_owned(), kind.to_owned()))
     });
-    let listed = listed.map(|(name, kind)| (format!("turing_{name}"), kind)).collect();
+    let listed: BTreeMap<_, _> =
+        listed.map(|(name, kind)| (format!("turing_{name}"), kind)).collect();
     let mut scene = Scene::new(1, "echo ok", &[]);
     assert_eq!(scene.at_gate(1).kinds, listed);
     scene.run.end().expect_code(0);
