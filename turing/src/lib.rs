@@ -26,6 +26,7 @@ pub mod validate;
 mod bench;
 pub mod cli;
 mod demo;
+mod metrics;
 mod proposal;
 
 // the process that it all happens in

@@ -32,6 +32,7 @@ mod give_up;
 mod held_file;
 mod intake;
 mod locked;
+mod moved;
 mod noted;
 mod notices;
 mod observer;
@@ -40,6 +41,7 @@ mod patience;
 mod pauses;
 mod posting_data;
 mod report;
+mod sight;
 mod starts;
 mod step;
 mod unread;
@@ -85,6 +87,7 @@ use pauses::Pauses;
 use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
+pub use sight::{ActorNow, Sight};
 use starts::Starts;
 use unread::{NewConversations, unread};
 pub use wait::{Held, HeldBy, Wait};
@@ -292,6 +295,7 @@ pub async fn run(
         observer,
     };
     run.report.gave_up = gave_up;
+    run.observer.can_be_seen(&Sight::of(&run.shared));
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {

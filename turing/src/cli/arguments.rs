@@ -1,5 +1,6 @@
 //! What the commands take.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use turing_domain::{ActorBreaker, ConversationWaves, Cutover, Posting, WorkflowR
 use super::Failure;
 use super::output::shown;
 use super::run_name::RunName;
+use crate::metrics::address;
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::StoreUrl;
 
@@ -37,6 +39,10 @@ pub(super) struct Common {
 pub(super) struct CallArgs {
     #[command(flatten)]
     pub(super) common: Common,
+    /// Serve metrics for Prometheus at this address while it runs, such as 127.0.0.1:9464; with port 0 at
+    /// one that is free, which is told.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    pub(super) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
 }

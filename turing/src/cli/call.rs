@@ -17,6 +17,7 @@ use super::{Failure, Verdict, exit_code, held_back};
 use crate::definition::Definition;
 use crate::descriptors;
 use crate::lock::RunLock;
+use crate::metrics::{CONNECTIONS, Metrics, Serving};
 use crate::run::{Intake, RunOptions, RunOutcome, run};
 use crate::script::THIS_PROGRAM;
 use crate::store::{Access, Store, StoreUrl};
@@ -30,6 +31,8 @@ pub(super) struct Call<'a> {
     pub(super) url: StoreUrl,
     pub(super) definition: Definition,
     pub(super) signs: Signs,
+    /// Where metrics are served, if that is asked for.
+    serving: Option<Serving>,
     /// The definition's file, if it is there as well when the call is over.
     pub(super) file: Option<PathBuf>,
     /// Whether postings that are refused or fail are meant to be.
@@ -70,8 +73,9 @@ impl<'a> Call<'a> {
         args.pace.snapshot_interval()?;
         let definition = Definition::load(workflow)?;
         let signs = Signs::new(args.pace.quiet);
+        let serving = serving(&args, &definition)?;
         let file = Some(workflow.to_owned());
-        Ok(Self { args, url, definition, signs, file, is_example: false, interrupts })
+        Ok(Self { args, url, definition, signs, serving, file, is_example: false, interrupts })
     }
 
     /// Runs what `take` finds in the store, and prints how that ended.
@@ -91,6 +95,9 @@ impl<'a> Call<'a> {
             Ok::<_, Failure>(tell_done(&store, &done, &self, output).await)
         };
         let done = done.await;
+        if let Some(serving) = &self.serving {
+            serving.stop();
+        }
         self.interrupts.over(exit_code(&done));
         store.close().await;
         done
@@ -105,7 +112,11 @@ impl<'a> Call<'a> {
         let options = self.options(&how)?;
         let (stop, stopped) = watch::channel(false);
         let going = self.signs.going();
-        let mut progress = Progress::new(&self.definition, &self.url, going);
+        let metrics = self.serving.as_ref().map(Serving::metrics);
+        if let Some(metrics) = metrics {
+            metrics.ask(store).await;
+        }
+        let mut progress = Progress::new(&self.definition, &self.url, going, metrics.cloned());
         let mut heard = self.interrupts.going()?;
         let definition = self.definition.clone();
         let running = run(store, lock, definition, intake, options, stopped, &mut progress);
@@ -123,6 +134,11 @@ impl<'a> Call<'a> {
             tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
         };
         let was_asked = *stop.borrow();
+        if let (Some(metrics), RunOutcome::Finished(report) | RunOutcome::Stopped(report)) =
+            (metrics, &outcome)
+        {
+            metrics.events(report.events);
+        }
         going.phase("bringing the read models up to date", 0, None);
         let read_models =
             if was_asked { not_kept() } else { keep_read_models(store, &mut heard).await };
@@ -137,7 +153,8 @@ impl<'a> Call<'a> {
         descriptors::check_attempt().map_err(Failure::NoAttempt)?;
         let mut options = RunOptions::new(THIS_PROGRAM);
         options.parallelism = self.args.pace.parallel.unwrap_or(options.parallelism);
-        let enough_for = descriptors::enough_for();
+        let connections = self.serving.as_ref().map_or(0, |_| CONNECTIONS);
+        let enough_for = descriptors::enough_for(connections);
         if options.parallelism > enough_for
             && let Some(limit) = descriptors::limit()
         {
@@ -155,4 +172,16 @@ impl<'a> Call<'a> {
         options.snapshot_interval = self.args.pace.snapshot_interval()?;
         Ok(options)
     }
+}
+
+/// Serves metrics, if that is asked for, from before anything else is begun.
+fn serving(args: &CallArgs, definition: &Definition) -> Result<Option<Serving>, Failure> {
+    let Some(address) = args.metrics else { return Ok(None) };
+    let serving = Serving::begin(address, Metrics::new(&definition.workflow))
+        .map_err(|source| Failure::Metrics { address, source })?;
+    // nobody else knows which port the system chose
+    if !args.pace.quiet || address.port() == 0 {
+        tell(format_args!("metrics are at http://{}/metrics", serving.address()));
+    }
+    Ok(Some(serving))
 }

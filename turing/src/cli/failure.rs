@@ -1,6 +1,7 @@
 //! Why a command ends without its answer, and what is told of that.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use es_core::execution::StoreError;
@@ -76,6 +77,15 @@ pub(super) enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
+    #[error(
+        "--metrics: nothing can be served at {address}; give another port, or port 0 for any that is \
+         free"
+    )]
+    Metrics {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("there is not enough left for one attempt, so that none is begun")]
     NoAttempt(#[source] std::io::Error),
     #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
@@ -121,6 +131,7 @@ impl Failure {
             Self::Postings(PostingsError::Unkept { .. })
             | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,
             Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
+            Self::Metrics { .. } => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
             Self::Cutover(error) => verdict_of(error),
             Self::Bench(BenchError::Interrupted) => Stopped,

@@ -10,7 +10,7 @@ use turing_domain::{ConversationId, PostingId};
 
 use super::clocks::Moment;
 use super::enter::Entered;
-use super::step::{AttemptResult, Moved};
+use super::moved::{AttemptResult, Moved};
 use super::{Run, RunError};
 
 /// For how long the others wait until something is recorded for a posting.
@@ -110,6 +110,7 @@ impl Run<'_> {
                 let cause = |task: &super::Task| Some((task.attempt.conversation_id, task.cause?));
                 self.apart.causes.insert(posting, tasks.iter().filter_map(cause).collect());
                 self.apart.tasks.spawn(async move { late.join_next().await });
+                self.observer.posting_apart(posting);
             }
         }
         while self.apart.len() > PLACES && !*self.stop.borrow() {
@@ -148,7 +149,7 @@ impl Run<'_> {
         match done {
             Ok(Done::Entered(Entered { state, causes }, seen)) => {
                 self.place(posting, &state, &causes, seen);
-                self.report.moved(&state);
+                self.count_end(&state);
                 Ok(None)
             }
             Ok(Done::Moved(conversation, mut moved, seen)) => {

@@ -9,7 +9,7 @@ use es_core::{CommandError, Decided, Draft, Repository};
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::{
-    ConversationId, Posting, PostingId, PostingRejection, RunId, RunStatus, WorkflowId,
+    ConversationId, Posting, PostingId, PostingRejection, RunId, RunStatus, Step, WorkflowId,
     WorkflowRejection, WorkflowRuns,
 };
 
@@ -101,7 +101,10 @@ impl Run<'_> {
         };
         let longest = self.shared.definition.workflow.retry.max_seconds.into();
         let until = |due_at| seen.deadline(due_at, longest);
+        let from = |step: &Step<'_>| step.due_at.map_or(seen.at, until);
+        let at: Vec<_> = steps.iter().map(|step| (step.attempt, from(step))).collect();
         self.agenda.place(posting, &steps, until, cause_of);
+        self.observer.posting_stands(posting, &at);
     }
 }
 

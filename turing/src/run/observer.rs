@@ -1,10 +1,12 @@
 //! What a run tells whoever started it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::{
+    Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
+};
 
-use super::{Before, GivenUp, Wait};
+use super::{Before, GivenUp, Sight, Wait};
 use crate::breakers::OpenBreaker;
 
 /// What is done with each posting before the first attempt of a run.
@@ -33,6 +35,10 @@ pub trait Observer: Send {
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let _ = (run_id, postings, is_continued);
     }
+    /// The run can be looked at from now on.
+    fn can_be_seen(&mut self, sight: &Sight) {
+        let _ = sight;
+    }
     /// So many postings, of so many, have come through this.
     fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
         let _ = (what, done, of);
@@ -49,9 +55,34 @@ pub trait Observer: Send {
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
         let _ = (posting, has_failed);
     }
+    /// The result of an attempt at a conversation is recorded: its failure, if it failed, for how long
+    /// the actor worked, and what a language model told of its answer.
+    fn attempt_recorded(
+        &mut self,
+        conversation: ConversationId,
+        failure: Option<&FailureType>,
+        worked: Duration,
+        usage: &LlmUsage,
+    ) {
+        let _ = (conversation, failure, worked, usage);
+    }
+    /// A posting stands here now, and nowhere else in the run: what can be attempted for it, and from
+    /// when, as far as it is concerned.
+    fn posting_stands(&mut self, posting: PostingId, at: &[(Attempt, Instant)]) {
+        let _ = (posting, at);
+    }
+    /// What is recorded for a posting takes long: nothing is attempted for it before it is told where it
+    /// stands.
+    fn posting_apart(&mut self, posting: PostingId) {
+        let _ = posting;
+    }
     /// A wave was executed.
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let _ = (conversation, done, failed);
+    }
+    /// A posting has ended in the run, be it now or in an earlier process.
+    fn posting_ends(&mut self, reason: &EndReason) {
+        let _ = reason;
     }
     /// So many postings have ended by now.
     fn posting_ended(&mut self, ended: usize) {

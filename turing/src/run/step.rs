@@ -8,14 +8,15 @@ use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
-    PostingEvent, PostingId, PostingRejection,
+    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, LlmUsage,
+    Posting, PostingEvent, PostingId, PostingRejection,
 };
 
 use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
+use super::moved::{AttemptResult, Moved};
 use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
@@ -24,21 +25,6 @@ use crate::lock::Standing;
 /// How often recording a failure meets another writer before it gives up: its append meets every other
 /// failure of the same actor.
 const RETRY_WITH_ACTOR: Retry = Retry::times(30);
-
-/// How an attempt ended.
-pub(super) type AttemptResult = Result<(), FailureType>;
-
-/// What is known of a posting after something was recorded for it.
-#[derive(Debug)]
-pub(super) struct Moved {
-    /// Which events opened the conversations that were opened now.
-    pub(super) causes: Vec<(ConversationId, EventId)>,
-    pub(super) state: Posting,
-    /// How the attempt ended; `None` if it was not made, because the posting had moved on.
-    pub(super) result: Option<AttemptResult>,
-    /// How long the actor worked.
-    pub(super) duration: Duration,
-}
 
 /// Makes the attempt and records its result together with everything that follows from it, behind the
 /// beginning of its wave.
@@ -64,9 +50,7 @@ pub(super) async fn take_step(
     let recorded = async move {
         begun?;
         let moved = match made? {
-            Made::Elsewhere(state) => {
-                Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
-            }
+            Made::Elsewhere(state) => Moved::elsewhere(state),
             Made::Here(made) => record(&recorder, task, made, seen).await?,
         };
         Ok(Done::Moved(attempt.conversation_id, moved, seen))
@@ -239,7 +223,7 @@ impl Record<'_> {
         let Self { shared, posting, attempt, .. } = self;
         let state = load(shared, posting).await?;
         check_moved(posting, attempt, true, &state)?;
-        Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO })
+        Ok(Moved::elsewhere(state))
     }
 
     /// Records for the posting alone; `None` if another process was faster.
@@ -273,7 +257,7 @@ impl Record<'_> {
         let Decided { state, events, appended, .. } = recorded;
         self.shared.count(events.len());
         let causes = appended.map_or_else(Vec::new, |appended| opened_by(&events, &appended));
-        Moved { causes, state, result: Some(result), duration }
+        Moved { causes, state, result: Some(result), duration, usage: LlmUsage::default() }
     }
 
     async fn completed(
@@ -285,7 +269,8 @@ impl Record<'_> {
         let recorded = self.alone(|posting| posting.complete(workflow, completion)).await?;
         let Some(recorded) = recorded else { return self.elsewhere().await };
         self.shared.breakers.succeeded(self.actor, self.shared.run_metadata()).await?;
-        Ok(self.moved(recorded, Ok(()), duration))
+        let usage = completion.llm.clone();
+        Ok(Moved { usage, ..self.moved(recorded, Ok(()), duration) })
     }
 
     async fn failed(self, failure: &Failure, duration: Duration) -> Result<Moved, RunError> {
@@ -356,7 +341,7 @@ impl Record<'_> {
             shared.tell_opened(actor, &breaker, last);
         }
         shared.breakers.remember(actor, breaker, seen);
-        Ok(Moved { causes, state, result, duration })
+        Ok(Moved { causes, state, result, duration, usage: LlmUsage::default() })
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use es_core::execution::IdempotencyKey;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use turing_domain::{ActorId, ConversationId, PostingId, WaveCompletion};
+use turing_domain::{ActorId, ConversationId, Posting, PostingId, WaveCompletion};
 
 use super::agenda::{Gate, Wave};
 use super::apart::Recording;
 use super::clocks::Moment;
-use super::step::{AttemptResult, Moved, take_step};
+use super::moved::{AttemptResult, Moved};
+use super::step::take_step;
 use super::wave_record::{WaveRecord, as_u32};
 use super::{Held, HeldBy, Run, RunError, Shared, Wait};
 
@@ -307,6 +308,13 @@ impl Run<'_> {
         Ok(result)
     }
 
+    /// Counts a posting if it has ended in the run.
+    pub(super) fn count_end(&mut self, state: &Posting) {
+        if let Some(reason) = self.report.moved(state) {
+            self.observer.posting_ends(&reason);
+        }
+    }
+
     pub(super) fn moved(
         &mut self,
         conversation: ConversationId,
@@ -314,12 +322,14 @@ impl Run<'_> {
         moved: Moved,
         seen: Moment,
     ) -> Option<AttemptResult> {
-        let Moved { causes, state, result, duration } = moved;
+        let Moved { causes, state, result, duration, usage } = moved;
         self.place(posting, &state, &causes, seen);
         if let Some(result) = &result {
-            self.report.attempted(conversation, result.clone().err(), duration);
+            let failure = result.as_ref().err();
+            self.observer.attempt_recorded(conversation, failure, duration, &usage);
+            self.report.attempted(conversation, failure.cloned(), duration);
         }
-        self.report.moved(&state);
+        self.count_end(&state);
         self.observer.posting_ended(self.report.postings - self.report.open);
         result
     }
@@ -341,7 +351,7 @@ impl Shared {
     }
 
     /// Why an actor gets no call now, if it gets none.
-    fn held_by(&self, actor: ActorId, now: Instant) -> Option<HeldBy> {
+    pub(super) fn held_by(&self, actor: ActorId, now: Instant) -> Option<HeldBy> {
         match (self.pauses.until(actor, now), self.breakers.gate(actor, now)) {
             (Some(_), _) => Some(HeldBy::Pause),
             (None, Gate::Shut { .. }) => Some(HeldBy::Breaker),

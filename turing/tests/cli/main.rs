@@ -19,6 +19,7 @@ mod intake;
 mod interrupts;
 mod lock;
 mod looking_back;
+mod metrics;
 mod odd_rows;
 mod odd_streams;
 mod old_store;
