@@ -31,6 +31,7 @@ mod error;
 mod give_up;
 mod held_file;
 mod intake;
+mod keep_definition;
 mod locked;
 mod noted;
 mod notices;
@@ -68,6 +69,7 @@ use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
+pub(crate) use attempt::script_document;
 pub use before::Before;
 use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
@@ -277,7 +279,7 @@ pub async fn run(
         parallelism,
         calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
-        recorded: AtomicU64::new(u64::from(!begun.is_continued)),
+        recorded: AtomicU64::new(begun.events as u64),
     };
     let mut run = Run {
         shared: Arc::new(shared),

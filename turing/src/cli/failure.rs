@@ -21,6 +21,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Definition(#[from] crate::definition::DefinitionError),
     #[error(transparent)]
+    OfRun(#[from] crate::definition::OfRunError),
+    #[error(transparent)]
     Intake(#[from] crate::run::IntakeError),
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
@@ -104,6 +106,7 @@ impl Failure {
     pub(super) fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
         use crate::bench::BenchError;
+        use crate::definition::{OfRunError, RecordedError};
         use crate::lock::LockError;
         use crate::postings::PostingsError;
         use crate::read_models::RepairError;
@@ -117,6 +120,14 @@ impl Failure {
             Self::Run(error) if error.is_of_starts() => NoStore,
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
+            Self::OfRun(OfRunError::Account(
+                AccountError::NoRun | AccountError::NoSuchRun { .. },
+            )) => Found,
+            Self::OfRun(
+                OfRunError::NotRecorded { .. }
+                | OfRunError::Recorded(RecordedError::Malformed { .. }),
+            ) => Wrong,
+            Self::OfRun(_) => NoStore,
             Self::NotFound { .. } => Found,
             Self::Postings(PostingsError::Unkept { .. })
             | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,

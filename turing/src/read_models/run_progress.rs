@@ -117,6 +117,7 @@ impl RunRow {
                 self.status = RunStatus::Failed;
                 self.error.clone_from(&error.0);
             }
+            WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
         }
     }
 
@@ -142,7 +143,8 @@ impl RunRow {
             BranchTaken { .. }
             | PathEnded { .. }
             | CircuitBreakerOpen { .. }
-            | PostingStateImported { .. } => {}
+            | PostingStateImported { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

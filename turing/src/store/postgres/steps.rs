@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 88] = [
+pub(super) const STEPS: [(&str, &str); 89] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -96,4 +96,5 @@ pub(super) const STEPS: [(&str, &str); 88] = [
     ("cutover deprecate statements (from 27 on)", sql!("0086_cutover_deprecate_statements")),
     ("cutover warnings (from 27 on)", sql!("0087_cutover_warnings")),
     ("validate event store and the cutover (from 27 on)", sql!("0088_validate_event_store")),
+    ("posting event kind of moves (from 27 on)", sql!("0089_posting_event_kind")),
 ];
