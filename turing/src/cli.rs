@@ -19,6 +19,7 @@ mod failures;
 mod held_back;
 mod interrupts;
 mod migrate;
+mod migrate_run;
 mod output;
 mod place;
 mod postings;

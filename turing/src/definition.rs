@@ -18,6 +18,7 @@ use turing_domain::{DefinitionRecording, Script, Severity, Workflow};
 pub use draft::Draft;
 pub use finding::{Finding, FindingKind};
 pub(crate) use lines::LineNumbers;
+pub(crate) use of_run::run_of;
 pub use of_run::{OfRun, OfRunError, definition_of};
 pub use recorded::{Recorded, RecordedError, recorded};
 pub(crate) use words::in_words;

@@ -71,6 +71,9 @@ pub(super) enum RunCommand {
     /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
     /// too.
     Resume(OneRunArgs),
+    /// Have a run that is in progress, and that no process carries out now, go on by another definition:
+    /// its open postings stay where they stand, and what was counted stays.
+    Migrate(MigrateRunArgs),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +105,20 @@ pub(super) struct ShowArgs {
     /// Print the definition that the run is carried out by instead, word for word as its file had it.
     #[arg(long, conflicts_with = "failed")]
     pub(super) definition: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateRunArgs {
+    /// The run's id, or the beginning of it.
+    pub(super) run: RunName,
+    /// The definition by which it is to go on, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) definition: PathBuf,
+    /// Write nothing: say which postings would be moved, from where, and which could not be.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }

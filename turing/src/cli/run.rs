@@ -35,6 +35,7 @@ pub(super) async fn execute(
         }
         Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
         Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
+        Some(RunCommand::Migrate(args)) => super::migrate_run::execute(&args, output).await,
     }
 }
 

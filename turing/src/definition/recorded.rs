@@ -43,7 +43,7 @@ pub enum RecordedError {
         digest: String,
         /// Why not.
         #[source]
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// What is recorded under the digest has another one.
     #[error(
@@ -89,7 +89,9 @@ pub async fn recorded(events: &Store, digest: &str) -> Result<Option<Recorded>, 
     let definitions = Repository::<RecordedDefinitions>::new(events.events.clone());
     let loaded = definitions.load(&id).await.map_err(|error| match error {
         LoadError::Store(error) => RecordedError::Store(error),
-        source => RecordedError::Unreadable { digest: digest.to_owned(), source },
+        other => {
+            RecordedError::Unreadable { digest: digest.to_owned(), source: Box::new(other) }
+        }
     })?;
     let Some(known) = loaded.state.get(digest) else { return Ok(None) };
     let (digest, found) = (digest.to_owned(), definition_digest(&known.text));
