@@ -133,14 +133,9 @@ pub async fn given(
     let parts = workflow
         .conversation(conversation)
         .and_then(|conversation| Some((conversation, workflow.actor(conversation.actor)?)));
-    let (conversation, actor) =
-        parts.ok_or(GivenError::UnknownConversation { conversation })?;
-    let values = InputValues {
-        posting_id: posting,
-        workflow_id: workflow.id,
-        data: &data,
-        posting: &state,
-    };
+    let (conversation, actor) = parts.ok_or(GivenError::UnknownConversation { conversation })?;
+    let values =
+        InputValues { posting_id: posting, workflow_id: workflow.id, data: &data, posting: &state };
     let input = values.render(conversation).map_err(GivenError::Unresolved)?;
     let given = match &actor.kind {
         ActorKind::Script(_) => {

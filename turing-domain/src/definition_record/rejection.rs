@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum DefinitionRejection {
     /// The text is not the one that the digest is of.
-    #[error("the text of the definition has the SHA-256 {found}, not {digest}; read its file again")]
+    #[error(
+        "the text of the definition has the SHA-256 {found}, not {digest}; read its file again"
+    )]
     OtherText {
         /// The digest that was given.
         digest: String,

@@ -42,11 +42,8 @@ fn another_definition_of_the_same_stream_is_another_one() {
 
 #[test]
 fn where_the_file_lies_makes_it_no_other_definition() {
-    let moved = DefinitionRecording {
-        file_name: "other.toml".to_owned(),
-        folder: None,
-        ..recording("a")
-    };
+    let moved =
+        DefinitionRecording { file_name: "other.toml".to_owned(), folder: None, ..recording("a") };
     given::<RecordedDefinitions>([recorded("a")])
         .when(|definitions| definitions.record_once(&moved))
         .then([]);

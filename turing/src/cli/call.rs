@@ -91,10 +91,9 @@ impl<'a> Call<'a> {
         store.close().await;
         let (run_id, definition) = found?;
         let signs = Signs::new(args.pace.quiet);
-        let again = place.folder.as_ref().map_or_else(String::new, |folder| {
-            format!(" --folder {}", quoted(folder.display()))
-        });
-        let again = Some(again);
+        let folder = place.folder.as_ref();
+        let again = folder.map(|folder| format!(" --folder {}", quoted(folder.display())));
+        let again = Some(again.unwrap_or_default());
         let call = Self { args, url, definition, signs, again, is_example: false, interrupts };
         Ok((call, Some(RunName::Whole(run_id))))
     }

@@ -22,7 +22,7 @@ const FORMAT: &str = "correct it; docs/workflow-format.md describes every key";
 
 /// The cure where the scripts of a recorded definition are not where its file was.
 const LOOKED_FOR: &str =
-    "give the folder of the scripts with --folder DIR, or correct the path, which is relative to it";
+    "name the folder of the scripts with --folder DIR; their paths are relative to it";
 
 /// A definition that was read, whether it can be run or not.
 #[derive(Debug, Clone)]
@@ -154,7 +154,10 @@ pub(super) fn data_findings(
     findings
 }
 
-pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<(String, Workflow, Lines), DefinitionError> {
+pub(super) fn parse(
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<(String, Workflow, Lines), DefinitionError> {
     let file = path.display().to_string();
     let malformed = |findings| DefinitionError::Malformed { path: path.to_owned(), findings };
     let numbers = LineNumbers::of(&bytes);

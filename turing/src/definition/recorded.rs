@@ -89,9 +89,7 @@ pub async fn recorded(events: &Store, digest: &str) -> Result<Option<Recorded>, 
     let definitions = Repository::<RecordedDefinitions>::new(events.events.clone());
     let loaded = definitions.load(&id).await.map_err(|error| match error {
         LoadError::Store(error) => RecordedError::Store(error),
-        other => {
-            RecordedError::Unreadable { digest: digest.to_owned(), source: Box::new(other) }
-        }
+        other => RecordedError::Unreadable { digest: digest.to_owned(), source: Box::new(other) },
     })?;
     let Some(known) = loaded.state.get(digest) else { return Ok(None) };
     let (digest, found) = (digest.to_owned(), definition_digest(&known.text));

@@ -16,7 +16,8 @@ pub(super) async fn tell_given(
 ) -> Result<Verdict, Failure> {
     let StreamArgs { kind, id, common } = &args.stream;
     if *kind != Kind::Posting {
-        let what = format!("--given: attempts are those of a posting, and not of a {}", kind.name());
+        let what =
+            format!("--given: attempts are those of a posting, and not of a {}", kind.name());
         return Err(Failure::Usage { what });
     }
     let version = args.when.at_version.map(StreamVersion::new);
