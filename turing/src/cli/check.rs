@@ -54,7 +54,7 @@ enum GraphFormat {
 
 pub(super) async fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, Failure> {
     let draft = match &args.run {
-        Some(run) => of_run(args, run).await?,
+        Some(run) => Box::pin(of_run(args, run)).await?,
         None => match Draft::read(args.workflow.as_deref().unwrap_or("".as_ref())) {
             Ok(draft) => draft,
             Err(DefinitionError::Malformed { findings, .. }) if args.graph.is_none() => {

@@ -21,7 +21,7 @@ pub(super) async fn tell_given(
         return Err(Failure::Usage { what });
     }
     let version = args.when.at_version.map(StreamVersion::new);
-    let given = given(store, PostingId(*id), version).await?;
+    let given = Box::pin(given(store, PostingId(*id), version)).await?;
     match common.json {
         true => output.json(&given),
         // as the actor read it
