@@ -13,6 +13,7 @@ pub mod store;
 pub mod account;
 pub mod breakers;
 pub mod cutover;
+pub mod given;
 pub mod left_out;
 pub mod llm;
 pub mod lock;

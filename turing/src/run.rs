@@ -31,7 +31,9 @@ mod error;
 mod give_up;
 mod held_file;
 mod intake;
+mod keep_definition;
 mod locked;
+mod move_run;
 mod moved;
 mod noted;
 mod notices;
@@ -70,6 +72,7 @@ use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
+pub(crate) use attempt::script_document;
 pub use before::Before;
 use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
@@ -79,6 +82,7 @@ pub use error::{RunError, StepError};
 use error::{told, unless_stopped};
 pub use give_up::{GivenUp, postings_of};
 pub use intake::{Intake, IntakeError, take_in, take_in_telling};
+pub use move_run::{RunMove, move_run};
 use notices::Notices;
 pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
@@ -280,7 +284,7 @@ pub async fn run(
         parallelism,
         calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
-        recorded: AtomicU64::new(u64::from(!begun.is_continued)),
+        recorded: AtomicU64::new(begun.events as u64),
     };
     let mut run = Run {
         shared: Arc::new(shared),

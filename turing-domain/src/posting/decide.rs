@@ -208,6 +208,33 @@ impl Posting {
         }])
     }
 
+    /// Has the posting go on in its run by another definition, if that has all that it stands at; what
+    /// was counted stays. Nothing happens to a posting that has ended.
+    ///
+    /// # Errors
+    ///
+    /// A posting that is in no run or in another one stays as it is, and so does one that stands at
+    /// what the definition lacks.
+    pub fn move_to_definition(
+        &self,
+        workflow: &Workflow,
+        run_id: RunId,
+        digest: &str,
+    ) -> Result<Vec<PostingEvent>, PostingRejection> {
+        let run = self.run_of(run_id)?;
+        if self.is_terminal() {
+            return Ok(Vec::new());
+        }
+        same_workflow(workflow, run)?;
+        for id in run.open().keys().chain(run.finished().keys()) {
+            actor_of(workflow, conversation_in(workflow, *id)?)?;
+        }
+        Ok(vec![PostingEvent::PostingMovedToDefinition {
+            definition_digest: digest.to_owned().into(),
+            run_id: run_id.into(),
+        }])
+    }
+
     fn run_of(&self, given: RunId) -> Result<&PostingRun, PostingRejection> {
         let run = self.run().ok_or(PostingRejection::NotInRun)?;
         if run.run_id() != given {

@@ -282,4 +282,12 @@ pub enum PostingEvent {
         /// The latest outputs, over those that were known before; `null` is none.
         outputs: BTreeMap<ConversationId, Payload>,
     },
+    /// The posting goes on in its run by another definition; where it stands and what was counted stays.
+    PostingMovedToDefinition {
+        /// What tells the definition from another.
+        definition_digest: Noted<String>,
+        /// The run that it belongs to.
+        #[event(metadata)]
+        run_id: Noted<RunId>,
+    },
 }

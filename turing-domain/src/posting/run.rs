@@ -200,7 +200,7 @@ impl Aggregate for PostingRun {
             }
             // it is in none any more
             PostingStateImported { .. } => *self = Self::default(),
-            CircuitBreakerOpen { .. } => {}
+            CircuitBreakerOpen { .. } | PostingMovedToDefinition { .. } => {}
         }
     }
 }

@@ -168,7 +168,8 @@ impl Aggregate for Posting {
             CircuitBreakerOpen { .. }
             | BranchTaken { .. }
             | PathEnded { .. }
-            | RetryScheduled { .. } => {}
+            | RetryScheduled { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
         let mut open = None;
         if let Some(run) = &mut self.run {

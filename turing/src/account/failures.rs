@@ -140,7 +140,10 @@ impl Failures {
             PostingStateImported { .. } => {
                 self.open.remove(posting);
             }
-            PostingEnteredRun { .. } | BranchTaken { .. } | CircuitBreakerOpen { .. } => {}
+            PostingEnteredRun { .. }
+            | BranchTaken { .. }
+            | CircuitBreakerOpen { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 

@@ -77,6 +77,9 @@ pub(super) enum RunCommand {
     /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
     /// too.
     Resume(OneRunArgs),
+    /// Have a run that is in progress, and that no process carries out now, go on by another definition:
+    /// its open postings stay where they stand, and what was counted stays.
+    Migrate(MigrateRunArgs),
 }
 
 #[derive(Debug, Args)]
@@ -105,18 +108,47 @@ pub(super) struct ShowArgs {
     /// List the postings that ended otherwise than as completed instead, each with its error.
     #[arg(long)]
     pub(super) failed: bool,
+    /// Print the definition that the run is carried out by instead, word for word as its file had it.
+    #[arg(long, conflicts_with = "failed")]
+    pub(super) definition: bool,
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateRunArgs {
+    /// The run's id, or the beginning of it.
+    pub(super) run: RunName,
+    /// The definition by which it is to go on, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) definition: PathBuf,
+    /// Write nothing: say which postings would be moved, from where, and which could not be.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Where the definition of a run that there is comes from.
+#[derive(Debug, Default, Args)]
+pub(super) struct PlaceArgs {
+    /// The workflow definition, a TOML file; to go on, the one that the run began with or was moved to
+    /// [default: that one, as the store has it]
+    #[arg(long, value_name = "FILE")]
+    pub(super) workflow: Option<PathBuf>,
+    /// Where the scripts of the definition in the store are [default: the folder of its file]
+    #[arg(long, value_name = "DIR", conflicts_with = "workflow")]
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// A run that there is.
 #[derive(Debug, Args)]
 pub(super) struct OneRunArgs {
-    /// The run's id, or the beginning of it [default: the run of the workflow that began last]
+    /// The run's id, or the beginning of it [default: the run that began last, of the workflow if its
+    /// definition is given]
     pub(super) run: Option<RunName>,
-    /// The workflow definition, a TOML file; to go on, the one that the run began with.
-    #[arg(long, value_name = "FILE")]
-    pub(super) workflow: PathBuf,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
     pub(super) call: CallArgs,
 }

@@ -1,14 +1,15 @@
 //! What the commands that run a workflow have in common, from their begin to their report.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::sync::watch;
 
-use super::arguments::{CallArgs, HowArgs};
+use super::arguments::{CallArgs, HowArgs, PlaceArgs};
 use super::interrupts::Interrupts;
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::report::tell_done;
+use super::run_name::RunName;
 use super::signs::Signs;
 use super::telling::{tell, tell_times};
 use super::told::Taken;
@@ -18,6 +19,7 @@ use crate::definition::Definition;
 use crate::descriptors;
 use crate::lock::RunLock;
 use crate::metrics::{CONNECTIONS, Metrics, Serving};
+use crate::proposal::quoted;
 use crate::run::{Intake, RunOptions, RunOutcome, run};
 use crate::script::THIS_PROGRAM;
 use crate::store::{Access, Store, StoreUrl};
@@ -33,8 +35,9 @@ pub(super) struct Call<'a> {
     pub(super) signs: Signs,
     /// Where metrics are served, if that is asked for.
     serving: Option<Serving>,
-    /// The definition's file, if it is there as well when the call is over.
-    pub(super) file: Option<PathBuf>,
+    /// What a command for one of its runs has behind the run, if its scripts are there as well when the
+    /// call is over.
+    pub(super) again: Option<String>,
     /// Whether postings that are refused or fail are meant to be.
     pub(super) is_example: bool,
     interrupts: &'a Interrupts,
@@ -67,15 +70,38 @@ impl<'a> Call<'a> {
         workflow: &Path,
         interrupts: &'a Interrupts,
     ) -> Result<Self, Failure> {
-        tell_times();
-        interrupts.before()?;
-        let url = args.common.store()?;
-        args.pace.snapshot_interval()?;
+        let url = ready(&args, interrupts)?;
         let definition = Definition::load(workflow)?;
         let signs = Signs::new(args.pace.quiet);
         let serving = serving(&args, &definition)?;
-        let file = Some(workflow.to_owned());
-        Ok(Self { args, url, definition, signs, serving, file, is_example: false, interrupts })
+        let again = Some(format!(" --workflow {}", quoted(workflow.display())));
+        Ok(Self { args, url, definition, signs, serving, again, is_example: false, interrupts })
+    }
+
+    /// The same for a run that there is, with the definition that is given, or else with its own as the
+    /// store has it. Answers which run is meant, as far as that is known.
+    pub(super) async fn of_run(
+        args: CallArgs,
+        run: Option<RunName>,
+        place: &PlaceArgs,
+        interrupts: &'a Interrupts,
+    ) -> Result<(Self, Option<RunName>), Failure> {
+        if let Some(file) = &place.workflow {
+            return Ok((Self::begin(args, file, interrupts)?, run));
+        }
+        let url = ready(&args, interrupts)?;
+        let store = Store::open(&url, Access::Read).await?;
+        let found = place.definition(&store, &run).await;
+        store.close().await;
+        let (run_id, definition) = found?;
+        let signs = Signs::new(args.pace.quiet);
+        let folder = place.folder.as_ref();
+        let again = folder.map(|folder| format!(" --folder {}", quoted(folder.display())));
+        let again = Some(again.unwrap_or_default());
+        let serving = serving(&args, &definition)?;
+        let call =
+            Self { args, url, definition, signs, serving, again, is_example: false, interrupts };
+        Ok((call, Some(RunName::Whole(run_id))))
     }
 
     /// Runs what `take` finds in the store, and prints how that ended.
@@ -184,4 +210,13 @@ fn serving(args: &CallArgs, definition: &Definition) -> Result<Option<Serving>, 
         tell(format_args!("metrics are at http://{}/metrics", serving.address()));
     }
     Ok(Some(serving))
+}
+
+/// Looks at all that can be wrong beside the definition, and answers which store it is about.
+fn ready(args: &CallArgs, interrupts: &Interrupts) -> Result<StoreUrl, Failure> {
+    tell_times();
+    interrupts.before()?;
+    let url = args.common.store()?;
+    args.pace.snapshot_interval()?;
+    Ok(url)
 }

@@ -22,6 +22,10 @@ pub(super) enum Failure {
     #[error(transparent)]
     Definition(#[from] crate::definition::DefinitionError),
     #[error(transparent)]
+    OfRun(#[from] crate::definition::OfRunError),
+    #[error(transparent)]
+    Given(#[from] crate::given::GivenError),
+    #[error(transparent)]
     Intake(#[from] crate::run::IntakeError),
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
@@ -114,6 +118,8 @@ impl Failure {
     pub(super) fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
         use crate::bench::BenchError;
+        use crate::definition::{OfRunError, RecordedError};
+        use crate::given::GivenError;
         use crate::lock::LockError;
         use crate::postings::PostingsError;
         use crate::read_models::RepairError;
@@ -127,6 +133,14 @@ impl Failure {
             Self::Run(error) if error.is_of_starts() => NoStore,
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
+            Self::Given(GivenError::Definition(error)) | Self::OfRun(error) => match error {
+                OfRunError::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
+                OfRunError::NotRecorded { .. }
+                | OfRunError::Recorded(RecordedError::Malformed { .. }) => Wrong,
+                _ => NoStore,
+            },
+            Self::Given(GivenError::Store(_) | GivenError::Load(_)) => NoStore,
+            Self::Given(_) => Found,
             Self::NotFound { .. } => Found,
             Self::Postings(PostingsError::Unkept { .. })
             | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,

@@ -1,5 +1,6 @@
 //! `turing state`: where something stands or stood, folded from its events, and what changed.
 
+mod given;
 mod range;
 
 use clap::Args;
@@ -29,6 +30,10 @@ pub(super) struct StateArgs {
     /// Print the data that the posting is registered with instead.
     #[arg(long, conflicts_with_all = ["at_version", "at", "diff"])]
     data: bool,
+    /// Print what the actor was given instead, to the last byte: for the attempt whose end is event N of
+    /// the posting, by --at-version, or for its last one. It is made again from the store alone.
+    #[arg(long, conflicts_with_all = ["at", "diff", "data"])]
+    given: bool,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +59,9 @@ pub(super) async fn execute(
     let id = args.stream.id;
     if args.data {
         return tell_data(store, args, output).await;
+    }
+    if args.given {
+        return given::tell_given(store, args, output).await;
     }
     match args.stream.kind {
         Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,

@@ -18,15 +18,17 @@ pub(super) struct Fault {
     pub(super) cure: String,
 }
 
-/// The faults of the actors that conversations name.
+/// The faults of the actors that conversations name. A path that leads nowhere has this cure, if one is
+/// given.
 pub(super) fn faults<'a>(
     workflow: &'a Workflow,
     folder: &'a Path,
+    cure: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a Actor, Fault)> {
     let used: BTreeSet<_> = workflow.conversations.iter().map(|one| one.actor).collect();
     let actors = workflow.actors.iter().enumerate();
     actors.filter(move |(_, actor)| used.contains(&actor.id)).filter_map(move |(index, actor)| {
-        let (setting, message, cure) = fault(&actor.kind, folder)?;
+        let (setting, message, cure) = fault(&actor.kind, folder, cure)?;
         Some((actor, Fault { index, setting, message, cure }))
     })
 }
@@ -42,14 +44,18 @@ fn unsupported(kind: &ActorKind) -> Option<&'static str> {
     }
 }
 
-fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, String)> {
+fn fault(
+    kind: &ActorKind,
+    folder: &Path,
+    cure: Option<&str>,
+) -> Option<(&'static str, String, String)> {
     if let Some(name) = unsupported(kind) {
         let message = format!("this version cannot execute actors of type {name}");
         return Some(("type", message, "use a script".to_owned()));
     }
     match kind {
         ActorKind::Script(script) => {
-            let (message, cure) = told(&program(script, folder).err()?);
+            let (message, cure) = told(&program(script, folder).err()?, cure);
             Some(("command", message, cure))
         }
         ActorKind::Llm(llm) => {
@@ -77,7 +83,8 @@ pub(super) fn program(script: &Script, folder: &Path) -> Result<PathBuf, StartEr
 }
 
 /// What is wrong, and what to do.
-fn told(error: &StartError) -> (String, String) {
+fn told(error: &StartError, cure: Option<&str>) -> (String, String) {
+    const PATH: &str = "correct the path; it is relative to the definition's folder";
     let (message, cure) = match error {
         StartError::NotExecutable(path) => {
             let path = path.display().to_string();
@@ -101,7 +108,7 @@ fn told(error: &StartError) -> (String, String) {
             "correct the path, or the rights of its folders",
         ),
         StartError::NotAFile(_) => (error.to_string(), "name the program, not its folder"),
-        _ => (error.to_string(), "correct the path; it is relative to the definition's folder"),
+        _ => (error.to_string(), cure.unwrap_or(PATH)),
     };
     (message, cure.to_owned())
 }

@@ -103,7 +103,8 @@ impl ConversationRow {
             | RetryScheduled { .. }
             | PostingTerminal { .. }
             | CircuitBreakerOpen { .. }
-            | PostingStateImported { .. } => {}
+            | PostingStateImported { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

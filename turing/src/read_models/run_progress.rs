@@ -127,6 +127,7 @@ impl RunRow {
                 self.status = RunStatus::Failed;
                 self.error.clone_from(&error.0);
             }
+            WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
         }
     }
 
@@ -150,7 +151,10 @@ impl RunRow {
             }
             // it names the run in which the posting was open, and no other
             PostingStateImported { .. } => count(&mut self.taken_out),
-            BranchTaken { .. } | PathEnded { .. } | CircuitBreakerOpen { .. } => {}
+            BranchTaken { .. }
+            | PathEnded { .. }
+            | CircuitBreakerOpen { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

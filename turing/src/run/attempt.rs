@@ -92,7 +92,7 @@ pub(super) async fn execute(
     let limit = workflow.time_limit(conversation);
     Ok(match &actor.kind {
         ActorKind::Script(script) => {
-            let document = document(&values, attempt, &input, data);
+            let document = script_document(&values, attempt, &input, data);
             ask_script(shared, script, limit, document).await?
         }
         ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await.into(),
@@ -126,7 +126,7 @@ async fn ask_script(
     shared: &Shared,
     script: &Script,
     limit: Option<Duration>,
-    document: Document<'_>,
+    document: Vec<u8>,
 ) -> Result<Executed, RunError> {
     let program = match shared.definition.program(script) {
         Ok(program) => program,
@@ -140,7 +140,7 @@ async fn ask_script(
         arguments: script.command.iter().skip(1).map(Into::into).collect(),
         folder: shared.definition.folder.clone(),
         environment: script.env.clone(),
-        input: serde_json::to_vec(&document).expect("the document has texts for keys"),
+        input: document,
         limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
     };
     Ok(match shared.supervisors.run(&call).await {
@@ -173,6 +173,17 @@ struct Document<'a> {
     posting_id: PostingId,
     run_id: RunId,
     workflow_id: WorkflowId,
+}
+
+/// What a script reads on its standard input for an attempt, to the last byte.
+pub(crate) fn script_document(
+    values: &InputValues<'_>,
+    attempt: Attempt,
+    input: &str,
+    data: &Map<String, Value>,
+) -> Vec<u8> {
+    serde_json::to_vec(&document(values, attempt, input, data))
+        .expect("the document has texts for keys")
 }
 
 fn document<'a>(

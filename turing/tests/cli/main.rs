@@ -13,6 +13,7 @@ mod campaign;
 mod check;
 mod children;
 mod crash;
+mod definitions;
 mod demo;
 mod docs;
 mod intake;

@@ -6,6 +6,7 @@ mod support;
 
 mod boundaries;
 mod clocks;
+mod definitions;
 mod demo_actors;
 mod entering;
 mod held;

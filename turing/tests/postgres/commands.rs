@@ -26,7 +26,7 @@ fn the_demo_runs_on_a_fresh_database_and_again_adds_nothing() {
         assert_eq!(report[what], sqlite[what], "{what}");
     }
     let events = database.number("SELECT count(*)::text FROM execution_events");
-    assert_eq!(events, 416);
+    assert_eq!(events, 417);
     let again = turing(&workspace, &database.url(), &["demo"]).expect_code(0);
     assert!(again.stdout.starts_with("Nothing to do: run "), "{again:#?}");
     assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), events);

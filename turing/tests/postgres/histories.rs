@@ -290,7 +290,7 @@ fn import(chance: &mut Rng) -> Value {
 pub(crate) fn any_event(chance: &mut Rng) -> Draft {
     let completed = ["script_execution_completed", "llm_call_completed", "human_task_completed"];
     let failed = ["script_execution_failed", "llm_call_failed", "human_task_failed"];
-    let (event_type, payload) = match chance.u32(..45) {
+    let (event_type, payload) = match chance.u32(..46) {
         0..=11 => (pick(chance, &completed), json!({"output": odd(chance), "status": "SUCCESS"})),
         12..=17 => {
             (pick(chance, &failed), json!({"error": odd(chance), "failure_type": reason(chance)}))
@@ -329,7 +329,8 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
             }),
         ),
         38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
-        39..=43 => ("posting_state_imported", import(chance)),
+        39 => ("posting_moved_to_definition", json!({"definition_digest": odd(chance)})),
+        40..=44 => ("posting_state_imported", import(chance)),
         _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
     };
     let json = spoiled(chance, payload);

@@ -272,6 +272,9 @@ fn way_events() -> BoxedStrategy<PostingEvent> {
                 }
             }
         ),
+        (noted(texts()), runs()).prop_map(|(definition_digest, run_id)| {
+            PostingEvent::PostingMovedToDefinition { definition_digest, run_id }
+        }),
     ]
     .boxed()
 }
@@ -352,6 +355,10 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             due_at: Timestamp::EPOCH.plus(Duration::from_millis(1_763_546_400_500)),
             failure_type: FailureType::Timeout,
             conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::PostingMovedToDefinition {
+            definition_digest: "sha256:90cd".to_owned().into(),
             run_id: RUN.into(),
         },
     ]

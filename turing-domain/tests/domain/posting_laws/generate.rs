@@ -35,6 +35,8 @@ pub(crate) enum Act {
     Settle,
     /// Takes another system's state over: whether that has ended, whether it replaces all, and an output.
     Import([bool; 2], String),
+    /// Moves the posting to another definition, which says the same.
+    Move,
 }
 
 pub(crate) fn act() -> impl Strategy<Value = Act> {
@@ -46,6 +48,7 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         1 => (any::<Index>(), output()).prop_map(|(pick, output)| Act::RecordOnly(pick, output)),
         1 => Just(Act::Settle),
         1 => (any::<[bool; 2]>(), output()).prop_map(|(how, output)| Act::Import(how, output)),
+        1 => Just(Act::Move),
     ]
 }
 

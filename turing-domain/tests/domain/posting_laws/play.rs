@@ -102,6 +102,15 @@ impl<'a> Game<'a> {
                 let output = Value::from(format!("{output}{}", self.mark));
                 self.record(Ok(vec![imported(1, *how, output)]));
             }
+            Act::Move => {
+                if self.posting.run().is_some() {
+                    let run_id = run_id(self.run);
+                    let before = self.posting();
+                    let moved = self.posting.move_to_definition(self.workflow, run_id, "other");
+                    self.record(moved);
+                    assert_eq!(self.posting, before, "where it stands and what was counted stays");
+                }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 98] = [
+pub(super) const STEPS: [(&str, &str); 99] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -106,4 +106,5 @@ pub(super) const STEPS: [(&str, &str); 98] = [
     ("dual write but what is kept (from 27 on)", sql!("0096_dual_write")),
     ("cutover backfill but what is kept (from 27 on)", sql!("0097_cutover_backfill")),
     ("cutover resolve but what is kept (from 27 on)", sql!("0098_cutover_resolve")),
+    ("posting event kind of moves (from 27 on)", sql!("0099_posting_event_kind")),
 ];
