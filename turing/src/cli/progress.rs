@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use turing_domain::{Conversation, PostingId, RunId};
 
-use super::at_work::AtWork;
 use super::check::summary;
 use super::output::{counted, shown};
 use super::signs::Going;
@@ -91,11 +90,18 @@ impl Observer for Progress {
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         self.wait_told = None;
-        self.going.change(|run| run.wave_begins(name_of(conversation), postings));
+        let (id, name) = (conversation.id, name_of(conversation));
+        self.going.change(|run| run.wave_begins(id, name, postings));
     }
 
-    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
-        self.going.change(|run| run.attempt_begins(posting, limit, Instant::now()));
+    fn attempt_begins(
+        &mut self,
+        conversation: &Conversation,
+        posting: PostingId,
+        limit: Option<Duration>,
+    ) {
+        let now = Instant::now();
+        self.going.change(|run| run.attempt_begins(conversation.id, posting, limit, now));
     }
 
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
@@ -103,7 +109,7 @@ impl Observer for Progress {
     }
 
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
-        self.going.change(AtWork::wave_ends);
+        self.going.change(|run| run.wave_ends(conversation.id));
         let name = name_of(conversation);
         self.going.say(match failed {
             0 => format!("  {name}: {done} done"),
