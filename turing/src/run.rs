@@ -9,13 +9,10 @@
 //!        └──────── until nothing is in progress, nothing is ready and nothing waits ◄───┘
 //! ```
 //!
-//! No posting waits for another one (`wave`); what is attempted at one conversation in the meantime is
-//! recorded as a wave (`open_waves`). Which posting comes first is a preference of the agenda.
-//!
-//! That a wave begins is recorded, with the end of one that is over just then, while its first attempts
-//! are made, and before any of their results. The first wave of a process, and the first after the store
-//! was away, is recorded before its attempts: nobody is called again and again where nothing can be
-//! written.
+//! No posting waits for another one (`wave`); what is attempted meanwhile at one conversation is a wave
+//! (`open_waves`). That it begins is recorded, with the end of one that is over just then, while its first
+//! attempts are made, and before any of their results. The first of a process, and the first after the
+//! store was away, is recorded before its attempts: nobody is called where nothing can be written.
 //!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!

@@ -11,5 +11,6 @@ mod entering;
 mod held;
 mod held_file;
 mod llm;
+mod no_barriers;
 mod posting_data;
 mod waves;
