@@ -58,8 +58,8 @@ pub struct Chosen {
 /// others have all of theirs. Of the models of one endpoint the one that was asked last comes first; see
 /// [`Agenda::of`].
 ///
-/// A posting makes one attempt after the other: its events are one stream, and what they say does not
-/// depend on how many attempts are made side by side.
+/// A posting makes one attempt after the other, at the first of its positions that it can go on at: its
+/// events are one stream, and what they say does not depend on how many attempts are made side by side.
 ///
 /// When a wait is over is settled once, when it is first met: by a clock that nobody sets.
 ///
@@ -219,11 +219,19 @@ impl Agenda {
             gates.filter(|(_, gate)| matches!(gate, Gate::Wide | Gate::One)).collect();
         self.pools.look(now, open.iter().map(|(key, _)| key.1));
         let mut preferred = open.iter().filter(|(key, _)| self.pools.prefers(key.1));
-        let (key, gate) = preferred
+        let (mut key, mut gate) = preferred
             .clone()
             .find(|(key, _)| goes_on(key.1))
             .or_else(|| preferred.next())
             .copied()?;
+        // a posting goes on at the first of its positions that it can go on at
+        while let Some(first) = self.ready.get(&key).and_then(|tasks| tasks.values().next())
+            && let Some(earlier) = open
+                .iter()
+                .find(|(other, _)| *other < key && self.stands_ready(first.posting, *other))
+        {
+            (key, gate) = *earlier;
+        }
         let tasks = self.ready.get_mut(&key)?;
         let standing = if gate == Gate::One { 1 } else { tasks.len() };
         let (_, task) = tasks.pop_first()?;
@@ -234,6 +242,14 @@ impl Agenda {
         let held = self.take_ready(task.posting);
         self.busy.insert(task.posting, held);
         Some(Chosen { task, standing })
+    }
+
+    /// Whether a posting is ready at a conversation.
+    fn stands_ready(&self, posting: PostingId, wave: WaveKey) -> bool {
+        let mut standing = self.standing.get(&posting).into_iter().flatten();
+        let turn = standing.find(|it| it.wave == wave).map(|it| (it.retries, posting));
+        let tasks = self.ready.get(&wave);
+        turn.zip(tasks).is_some_and(|(turn, tasks)| tasks.contains_key(&turn))
     }
 
     /// Puts back what was taken and not begun.

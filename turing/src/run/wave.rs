@@ -118,7 +118,7 @@ impl Run<'_> {
             let limit = workflow.time_limit(conversation);
             self.observer.attempt_begins(conversation, task.posting, limit);
         }
-        let step = take_step(shared.clone(), task, wave.record.clone());
+        let step = Box::pin(take_step(shared.clone(), task, wave.record.clone()));
         wave.begin(work.attempts.spawn(async move { (id, step.await) }));
         Ok(true)
     }

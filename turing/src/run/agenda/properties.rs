@@ -152,7 +152,14 @@ impl Known {
             let model = model(ConversationId(id));
             model.is_none() || next.is_none() || model == next
         };
-        let first = open.iter().find(|(_, id, ..)| is_preferred(*id)).unwrap();
+        let mut first = open.iter().find(|(_, id, ..)| is_preferred(*id)).unwrap();
+        // whose posting can go on nowhere before
+        let before = |at: &(i32, i32, u32, i32)| {
+            open.iter().find(|it| it.3 == at.3 && (it.0, it.1) < (at.0, at.1))
+        };
+        while let Some(earlier) = before(first) {
+            first = open.iter().find(|it| it.1 == earlier.1).unwrap();
+        }
         assert_eq!((first.1, first.2, first.3), (id.0, attempt.retries, posting.0), "{open:?}");
         assert_eq!(chosen.standing, open.iter().filter(|(_, at, ..)| *at == id.0).count());
         if let Some(model) = model(id)

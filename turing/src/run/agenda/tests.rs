@@ -124,6 +124,18 @@ fn a_posting_makes_one_attempt_after_the_other() {
 }
 
 #[test]
+fn a_posting_goes_on_at_the_first_of_its_positions() {
+    let mut agenda = Agenda::default();
+    place(&mut agenda, 1, &[(20, None), (30, None)]);
+    place(&mut agenda, 2, &[(20, None)]);
+    let goes_on = |id: ConversationId| id.0 == 20;
+    let chosen = agenda.next(second(0), |_| Gate::Wide, goes_on).unwrap();
+    assert_eq!((chosen.task.posting.0, chosen.task.attempt.conversation_id.0), (1, 30));
+    let chosen = agenda.next(second(0), |_| Gate::Wide, goes_on).unwrap();
+    assert_eq!((chosen.task.posting.0, chosen.task.attempt.conversation_id.0), (2, 20));
+}
+
+#[test]
 fn a_posting_that_moved_on_stands_nowhere_else() {
     let mut agenda = Agenda::default();
     place(&mut agenda, 1, &[(20, None), (30, Some(5))]);
