@@ -257,7 +257,7 @@ pub struct Conversation {
     /// How long one attempt may take, if not the default of the actor's kind.
     #[serde(rename = "timeout_seconds", default, skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Seconds>,
-    /// Its place among the waves: lowest first.
+    /// Its place among the conversations where something is ready: lowest first.
     #[serde(default)]
     pub execution_order: i32,
     /// The group whose members run side by side.

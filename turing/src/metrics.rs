@@ -79,12 +79,8 @@ impl Metrics {
         board.events = board.events.max(events);
     }
 
-    pub(crate) fn wave_begins(&self, conversation: ConversationId) {
-        self.board().wave_begins(conversation);
-    }
-
-    pub(crate) fn attempt_begins(&self, posting: PostingId) {
-        self.board().attempt_begins(posting);
+    pub(crate) fn attempt_begins(&self, conversation: ConversationId, posting: PostingId) {
+        self.board().attempt_begins(conversation, posting);
     }
 
     pub(crate) fn attempt_ends(&self, posting: PostingId) {

@@ -1,17 +1,18 @@
-//! Running a workflow over postings: wave by wave, every fact recorded, resumable at any instant.
+//! Running a workflow over postings: whatever is ready, every fact recorded, resumable at any instant.
 //!
 //! ```text
 //! start or continue the run ─► every posting enters it ─► agenda
 //!        ┌──────────────────────────────────────────────────┘
 //!        ▼
-//!   next wave ─► attempt each posting, in parallel up to a bound ─► record ─► agenda ─┐
-//!        ▲                                                                            │
-//!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
+//!   a free place ─► attempt what is preferred of all that is ready ─► record ─► agenda ─┐
+//!        ▲                                                                              │
+//!        └──────── until nothing is in progress, nothing is ready and nothing waits ◄───┘
 //! ```
 //!
-//! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
-//! and before any of their results. The first wave of a process, and the first after the store was
-//! away, is recorded before its attempts: nobody is called again and again where nothing can be written.
+//! No posting waits for another one (`wave`); what is attempted meanwhile at one conversation is a wave
+//! (`open_waves`). That it begins is recorded, with the end of one that is over just then, while its first
+//! attempts are made, and before any of their results. The first of a process, and the first after the
+//! store was away, is recorded before its attempts: nobody is called where nothing can be written.
 //!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
 //!
@@ -28,6 +29,7 @@ mod clocks;
 mod difference;
 mod enter;
 mod error;
+mod gates;
 mod give_up;
 mod held_file;
 mod intake;
@@ -38,6 +40,7 @@ mod moved;
 mod noted;
 mod notices;
 mod observer;
+mod open_waves;
 mod options;
 mod patience;
 mod pauses;
@@ -70,7 +73,7 @@ use crate::lock::RunLock;
 use crate::script::Supervisors;
 use crate::store::Store;
 
-pub use agenda::{Agenda, Gate, Task, Wave};
+pub use agenda::{Agenda, Chosen, Gate, Task};
 use apart::Apart;
 pub(crate) use attempt::script_document;
 pub use before::Before;
@@ -263,6 +266,7 @@ pub async fn run(
     let actors = actors.with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
     let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
+    let agenda = Agenda::of(&definition.workflow);
     let shared = Shared {
         store: store.clone(),
         lock: lock.clone(),
@@ -288,7 +292,7 @@ pub async fn run(
     };
     let mut run = Run {
         shared: Arc::new(shared),
-        agenda: Agenda::default(),
+        agenda,
         apart: Apart::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
         stop,

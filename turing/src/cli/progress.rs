@@ -7,7 +7,6 @@ use turing_domain::{
     Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
 };
 
-use super::at_work::AtWork;
 use super::check::summary;
 use super::output::{counted, shown};
 use super::signs::Going;
@@ -111,13 +110,19 @@ impl Observer for Progress {
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         self.wait_told = None;
-        self.count(|metrics| metrics.wave_begins(conversation.id));
-        self.going.change(|run| run.wave_begins(name_of(conversation), postings));
+        let (id, name) = (conversation.id, name_of(conversation));
+        self.going.change(|run| run.wave_begins(id, name, postings));
     }
 
-    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
-        self.count(|metrics| metrics.attempt_begins(posting));
-        self.going.change(|run| run.attempt_begins(posting, limit, Instant::now()));
+    fn attempt_begins(
+        &mut self,
+        conversation: &Conversation,
+        posting: PostingId,
+        limit: Option<Duration>,
+    ) {
+        let (id, now) = (conversation.id, Instant::now());
+        self.count(|metrics| metrics.attempt_begins(id, posting));
+        self.going.change(|run| run.attempt_begins(id, posting, limit, now));
     }
 
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
@@ -148,7 +153,7 @@ impl Observer for Progress {
     }
 
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
-        self.going.change(AtWork::wave_ends);
+        self.going.change(|run| run.wave_ends(conversation.id));
         let name = name_of(conversation);
         self.going.say(match failed {
             0 => format!("  {name}: {done} done"),

@@ -38,7 +38,6 @@ pub(super) struct Board {
     /// How actors were when they were last looked at.
     pub(super) actors: BTreeMap<ActorId, ActorNow>,
     sight: Option<Sight>,
-    wave: Option<ConversationId>,
     standing: HashMap<PostingId, Vec<Place>>,
     at_work: HashMap<PostingId, ConversationId>,
     apart: HashSet<PostingId>,
@@ -93,18 +92,12 @@ impl Board {
     pub(super) fn ends(&mut self, labels: &Labels) {
         self.look(labels);
         self.is_running = false;
-        (self.sight, self.wave) = (None, None);
+        self.sight = None;
         self.at_work.clear();
     }
 
-    pub(super) fn wave_begins(&mut self, conversation: ConversationId) {
-        self.wave = Some(conversation);
-    }
-
-    pub(super) fn attempt_begins(&mut self, posting: PostingId) {
-        if let Some(conversation) = self.wave {
-            self.at_work.insert(posting, conversation);
-        }
+    pub(super) fn attempt_begins(&mut self, conversation: ConversationId, posting: PostingId) {
+        self.at_work.insert(posting, conversation);
     }
 
     pub(super) fn attempt_ends(&mut self, posting: PostingId) {
@@ -232,8 +225,7 @@ mod tests {
             board.stands(PostingId(posting), &[(attempt(0), now)]);
         }
         board.stands(PostingId(5), &[(attempt(1), now + seconds(60))]);
-        board.wave_begins(ConversationId(10));
-        board.attempt_begins(PostingId(1));
+        board.attempt_begins(ConversationId(10), PostingId(1));
         board.stands_apart(PostingId(2));
         let later = now + seconds(20);
         let counted = board.places(&labels, later)[0];

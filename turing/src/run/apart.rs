@@ -87,7 +87,7 @@ impl Apart {
     }
 
     /// Waits until something was recorded for one of them; `None` if there is none.
-    async fn next(&mut self) -> Option<Result<Recorded, JoinError>> {
+    pub(super) async fn next(&mut self) -> Option<Result<Recorded, JoinError>> {
         self.tasks.join_next().await.map(|joined| match joined {
             Ok(recorded) => recorded.expect("a late recording is one task"),
             Err(error) => Err(error),
@@ -130,6 +130,14 @@ impl Run<'_> {
     /// Goes on with the next that stands apart no longer, if any does.
     pub(super) async fn wait_for_one_apart(&mut self) -> Result<(), RunError> {
         let next = self.notices.telling(self.observer, self.apart.next()).await;
+        self.settle_next(next)
+    }
+
+    /// Goes on with this one, which stands apart no longer, if there is one.
+    pub(super) fn settle_next(
+        &mut self,
+        next: Option<Result<Recorded, JoinError>>,
+    ) -> Result<(), RunError> {
         match next {
             Some(recorded) => self.settle(recorded?).map(drop),
             None => Ok(()),

@@ -43,15 +43,22 @@ pub trait Observer: Send {
     fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
         let _ = (what, done, of);
     }
-    /// A wave is about to be executed.
+    /// A wave begins at a conversation where so many postings stand ready; what becomes ready there until
+    /// it ends belongs to it. Several may be open, one at each conversation.
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         let _ = (conversation, postings);
     }
-    /// An attempt of the wave begins; it may take so long, or any time.
-    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
-        let _ = (posting, limit);
+    /// An attempt at a conversation begins, in its wave; it may take so long, or any time. A posting makes
+    /// one after the other.
+    fn attempt_begins(
+        &mut self,
+        conversation: &Conversation,
+        posting: PostingId,
+        limit: Option<Duration>,
+    ) {
+        let _ = (conversation, posting, limit);
     }
-    /// An attempt of the wave has ended.
+    /// The attempt of a posting has ended.
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
         let _ = (posting, has_failed);
     }
@@ -76,7 +83,7 @@ pub trait Observer: Send {
     fn posting_apart(&mut self, posting: PostingId) {
         let _ = posting;
     }
-    /// A wave was executed.
+    /// A wave has ended, with so many attempts.
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let _ = (conversation, done, failed);
     }

@@ -12,5 +12,6 @@ mod entering;
 mod held;
 mod held_file;
 mod llm;
+mod no_barriers;
 mod posting_data;
 mod waves;
