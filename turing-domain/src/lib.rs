@@ -47,8 +47,8 @@ pub use cutover::{
     CutoverPhase, CutoverRejection, CutoverStep, PhaseError, ReadTimes, Resolved, Who,
 };
 pub use definition::{
-    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Llm, LlmProtocol, On,
-    RetryPolicy, Script, Seconds, Workflow,
+    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, JsonSchema, Llm, LlmProtocol,
+    On, Reasoning, RetryPolicy, Script, Seconds, Workflow,
 };
 pub use ids::{ActorId, ConversationId, CutoverId, PostingId, RunId, WorkflowId, correlation_id};
 pub use names::{EndReason, FailureType, Resolution};

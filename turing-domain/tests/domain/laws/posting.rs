@@ -80,6 +80,7 @@ impl Execution {
         output: Option<Payload>,
         (status, model): (Noted<String>, Noted<String>),
         [tokens, prompt_tokens, completion_tokens]: [Noted<u64>; 3],
+        told: Told,
     ) -> PostingEvent {
         PostingEvent::LlmCallCompleted {
             output,
@@ -88,6 +89,11 @@ impl Execution {
             tokens,
             prompt_tokens,
             completion_tokens,
+            finish_reason: told.finish_reason,
+            cached_tokens: told.cached_tokens,
+            reasoning_tokens: told.reasoning_tokens,
+            first_token_ms: told.first_token_ms,
+            request_id: told.request_id,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -134,11 +140,17 @@ impl Execution {
         error: Noted<String>,
         failure_type: Noted<FailureType>,
         model: Noted<String>,
+        told: Told,
     ) -> PostingEvent {
         PostingEvent::LlmCallFailed {
             error,
             failure_type,
             model,
+            finish_reason: told.finish_reason,
+            cached_tokens: told.cached_tokens,
+            reasoning_tokens: told.reasoning_tokens,
+            first_token_ms: told.first_token_ms,
+            request_id: told.request_id,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -159,6 +171,39 @@ impl Execution {
             retry_count: self.retry_count,
             run_id: self.run_id,
         }
+    }
+}
+
+/// What an endpoint reported beside a text or a failure.
+#[derive(Debug, Clone)]
+struct Told {
+    finish_reason: Noted<String>,
+    request_id: Noted<String>,
+    cached_tokens: Noted<u64>,
+    reasoning_tokens: Noted<u64>,
+    first_token_ms: Noted<u64>,
+}
+
+impl Told {
+    const NOTHING: Self = Self {
+        finish_reason: Noted::ABSENT,
+        request_id: Noted::ABSENT,
+        cached_tokens: Noted::ABSENT,
+        reasoning_tokens: Noted::ABSENT,
+        first_token_ms: Noted::ABSENT,
+    };
+
+    fn any() -> BoxedStrategy<Self> {
+        let counts = || noted(any::<u64>());
+        (noted(texts()), noted(texts()), counts(), counts(), counts())
+            .prop_map(|(finish_reason, request_id, cached_tokens, reasoning_tokens, first)| Self {
+                finish_reason,
+                request_id,
+                cached_tokens,
+                reasoning_tokens,
+                first_token_ms: first,
+            })
+            .boxed()
     }
 }
 
@@ -194,19 +239,21 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
             Execution::any(),
             outputs(),
             (noted(texts()), noted(texts())),
-            [counts(), counts(), counts()]
+            [counts(), counts(), counts()],
+            Told::any()
         )
-            .prop_map(|(execution, output, texts, tokens)| {
-                execution.llm_completed(output, texts, tokens)
+            .prop_map(|(execution, output, texts, tokens, told)| {
+                execution.llm_completed(output, texts, tokens, told)
             }),
         (Execution::any(), outputs(), noted(texts()))
             .prop_map(|(execution, output, status)| execution.human_completed(output, status)),
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
             .prop_map(|(execution, error, failure, stderr)| execution
                 .script_failed(error, failure, stderr)),
-        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts())).prop_map(
-            |(execution, error, failure, model)| execution.llm_failed(error, failure, model)
-        ),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()), Told::any())
+            .prop_map(|(execution, error, failure, model, told)| {
+                execution.llm_failed(error, failure, model, told)
+            }),
         (Execution::any(), noted(texts()), noted(failure_types()))
             .prop_map(|(execution, error, failure)| execution.human_failed(error, failure)),
         way_events(),
@@ -288,6 +335,19 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             answer("A baker in Berlin"),
             (success(), noted("llama3:8b")),
             [1023.into(), 1000.into(), 23.into()],
+            Told::NOTHING,
+        ),
+        Execution::example().llm_completed(
+            answer("A baker in Berlin"),
+            (success(), noted("qwen3:8b")),
+            [1223.into(), 1000.into(), 223.into()],
+            Told {
+                finish_reason: noted("stop"),
+                request_id: noted("chatcmpl-7f3a"),
+                cached_tokens: 896.into(),
+                reasoning_tokens: 200.into(),
+                first_token_ms: 180.into(),
+            },
         ),
         Execution::example().human_completed(answer("agreed"), success()),
         Execution::example().script_failed(
@@ -299,6 +359,19 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             noted("no answer within 600 s"),
             FailureType::Timeout.into(),
             noted("llama3:8b"),
+            Told::NOTHING,
+        ),
+        Execution::example().llm_failed(
+            noted("stopped at the limit of tokens"),
+            FailureType::CutOff.into(),
+            noted("qwen3:8b"),
+            Told {
+                finish_reason: noted("length"),
+                request_id: noted("chatcmpl-7f3b"),
+                cached_tokens: 896.into(),
+                reasoning_tokens: 200.into(),
+                first_token_ms: 180.into(),
+            },
         ),
         Execution::example().human_failed(noted("not my job"), FailureType::InvalidInput.into()),
         PostingEvent::PostingTerminal {
