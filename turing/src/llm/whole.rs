@@ -5,6 +5,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
 use turing_domain::LlmProtocol;
 
+use super::answer::is_nothing;
 use super::failure::CallError;
 
 /// What has come of an answer.
@@ -56,19 +57,19 @@ impl Whole {
             match (self.protocol, name.as_str(), value) {
                 (_, _, Value::Null) => {}
                 (LlmProtocol::OllamaGenerate, "response" | "thinking", value) => {
-                    has_text |= self.grow(&name, value)?;
+                    has_text |= self.grow(&name, value);
                 }
                 (LlmProtocol::OllamaChat, "message", Value::Object(message)) => {
-                    has_text |= self.take_message(message)?;
+                    has_text |= self.take_message(message);
                 }
                 (LlmProtocol::OpenaiChat, "choices", Value::Array(choices)) => {
                     has_text |= self.take_choices(choices)?;
                 }
-                (_, _, value) => {
-                    self.weigh(&value)?;
-                    self.members.insert(name.clone(), value);
-                }
+                (_, _, value) => put(&mut self.members, &mut self.size, &name, value),
             }
+        }
+        if self.size > self.limit {
+            return Err(CallError::BodyLimit(self.limit));
         }
         let is_done = self.members.get("done") == Some(&Value::Bool(true));
         Ok(Taken { has_text, is_last: self.has_error() || is_done })
@@ -83,7 +84,7 @@ impl Whole {
     }
 
     fn has_error(&self) -> bool {
-        self.members.get("error").is_some_and(|error| !super::answer::is_nothing(error))
+        self.members.get("error").is_some_and(|error| !is_nothing(error))
     }
 
     /// Of several choices only the first one was asked for.
@@ -97,38 +98,34 @@ impl Whole {
         for (name, value) in choice {
             match (name.as_str(), value) {
                 (_, Value::Null) => {}
+                // some write an empty text where others write null
+                ("finish_reason", reason) if is_nothing(&reason) => {}
                 ("delta" | "message", Value::Object(message)) => {
-                    has_text |= self.take_message(message)?;
+                    has_text |= self.take_message(message);
                 }
-                (_, value) => {
-                    self.weigh(&value)?;
-                    self.choice.insert(name.clone(), value);
-                }
+                (_, value) => put(&mut self.choice, &mut self.size, &name, value),
             }
         }
         Ok(has_text)
     }
 
-    fn take_message(&mut self, message: Map<String, Value>) -> Result<bool, CallError> {
+    fn take_message(&mut self, message: Map<String, Value>) -> bool {
         let mut has_text = false;
         for (name, value) in message {
             match value {
                 Value::Null => {}
                 value if GROWING.contains(&name.as_str()) => {
-                    has_text |= self.grow(&name, value)?;
+                    has_text |= self.grow(&name, value);
                 }
-                value => {
-                    self.weigh(&value)?;
-                    self.message.insert(name, value);
-                }
+                value => put(&mut self.message, &mut self.size, &name, value),
             }
         }
-        Ok(has_text)
+        has_text
     }
 
     /// Puts more behind what there is of a text; true if it is not empty.
-    fn grow(&mut self, name: &str, more: Value) -> Result<bool, CallError> {
-        self.weigh(&more)?;
+    fn grow(&mut self, name: &str, more: Value) -> bool {
+        self.size += weight(&more);
         let has_text = more.as_str().is_none_or(|text| !text.is_empty());
         match self.message.entry(name) {
             Entry::Vacant(entry) => {
@@ -143,27 +140,15 @@ impl Whole {
                 }
             },
         }
-        Ok(has_text)
-    }
-
-    /// Counts what is kept. What is no text counts by its form.
-    fn weigh(&mut self, value: &Value) -> Result<(), CallError> {
-        self.size += match value {
-            Value::String(text) => text.len(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-            other => other.to_string().len(),
-        };
-        match self.size > self.limit {
-            true => Err(CallError::BodyLimit(self.limit)),
-            false => Ok(()),
-        }
+        has_text
     }
 
     /// Whether the answer is all there: its end was told, or why there is none.
     pub(super) fn is_whole(&self) -> bool {
         let is_over = match self.protocol {
             LlmProtocol::OpenaiChat => {
-                self.choice.contains_key("finish_reason") || self.choice.contains_key("error")
+                let has = |name: &str| self.choice.get(name).is_some_and(|told| !is_nothing(told));
+                has("finish_reason") || has("error")
             }
             LlmProtocol::OllamaGenerate | LlmProtocol::OllamaChat => {
                 self.members.get("done") == Some(&Value::Bool(true))
@@ -186,6 +171,27 @@ impl Whole {
             }
         }
         Value::Object(members).to_string().into_bytes()
+    }
+}
+
+/// What a member costs beside its name and value.
+const MEMBER: usize = 64;
+
+/// Puts a member in the place of the last one of its name, and counts what is kept.
+fn put(members: &mut Map<String, Value>, size: &mut usize, name: &str, value: Value) {
+    *size += weight(&value);
+    match members.insert(name.to_owned(), value) {
+        Some(last) => *size = size.saturating_sub(weight(&last)),
+        None => *size += name.len() + MEMBER,
+    }
+}
+
+/// How much is kept. What is no text counts by its form.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        other => other.to_string().len(),
     }
 }
 
@@ -301,10 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_limit() {
-        let mut answer = Whole::new(LlmProtocol::OllamaGenerate, 10);
-        answer.take("{\"response\": \"0123456789\", \"done\": false}").unwrap();
-        let error = answer.take("{\"response\": \"x\"}").unwrap_err();
-        assert!(matches!(error, CallError::BodyLimit(10)), "{error:?}");
+    fn what_is_kept_has_a_limit_and_what_is_said_again_is_kept_once() {
+        let mut answer = Whole::new(LlmProtocol::OllamaGenerate, 300);
+        for _ in 0..100 {
+            let piece = json!({"model": "m".repeat(50), "response": "x", "done": false});
+            answer.take(&piece.to_string()).unwrap();
+        }
+        let piece = json!({"response": "x".repeat(100)}).to_string();
+        let error = answer.take(&piece).unwrap_err();
+        assert!(matches!(error, CallError::BodyLimit(300)), "{error:?}");
+    }
+
+    #[test]
+    fn a_reason_that_says_nothing_is_no_end() {
+        let piece = json!({"choices": [{"delta": {"content": "a"}, "finish_reason": ""}]});
+        assert!(!whole(LlmProtocol::OpenaiChat, &[piece]).1);
     }
 }
