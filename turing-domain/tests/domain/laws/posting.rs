@@ -12,6 +12,7 @@ use turing_domain::{
 
 use super::imports;
 use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
+use super::told::Told;
 
 /// The metadata of an execution.
 #[derive(Debug, Clone)]
@@ -174,39 +175,6 @@ impl Execution {
     }
 }
 
-/// What an endpoint reported beside a text or a failure.
-#[derive(Debug, Clone)]
-struct Told {
-    finish_reason: Noted<String>,
-    request_id: Noted<String>,
-    cached_tokens: Noted<u64>,
-    reasoning_tokens: Noted<u64>,
-    first_token_ms: Noted<u64>,
-}
-
-impl Told {
-    const NOTHING: Self = Self {
-        finish_reason: Noted::ABSENT,
-        request_id: Noted::ABSENT,
-        cached_tokens: Noted::ABSENT,
-        reasoning_tokens: Noted::ABSENT,
-        first_token_ms: Noted::ABSENT,
-    };
-
-    fn any() -> BoxedStrategy<Self> {
-        let counts = || noted(any::<u64>());
-        (noted(texts()), noted(texts()), counts(), counts(), counts())
-            .prop_map(|(finish_reason, request_id, cached_tokens, reasoning_tokens, first)| Self {
-                finish_reason,
-                request_id,
-                cached_tokens,
-                reasoning_tokens,
-                first_token_ms: first,
-            })
-            .boxed()
-    }
-}
-
 fn outputs() -> impl Strategy<Value = Option<Payload>> {
     let json = |text: String| Payload::parse(text).expect("what is generated is JSON");
     prop_oneof![
@@ -341,13 +309,7 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             answer("A baker in Berlin"),
             (success(), noted("qwen3:8b")),
             [1223.into(), 1000.into(), 223.into()],
-            Told {
-                finish_reason: noted("stop"),
-                request_id: noted("chatcmpl-7f3a"),
-                cached_tokens: 896.into(),
-                reasoning_tokens: 200.into(),
-                first_token_ms: 180.into(),
-            },
+            Told::example("stop", "chatcmpl-7f3a"),
         ),
         Execution::example().human_completed(answer("agreed"), success()),
         Execution::example().script_failed(
@@ -365,13 +327,7 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             noted("stopped at the limit of tokens"),
             FailureType::CutOff.into(),
             noted("qwen3:8b"),
-            Told {
-                finish_reason: noted("length"),
-                request_id: noted("chatcmpl-7f3b"),
-                cached_tokens: 896.into(),
-                reasoning_tokens: 200.into(),
-                first_token_ms: 180.into(),
-            },
+            Told::example("length", "chatcmpl-7f3b"),
         ),
         Execution::example().human_failed(noted("not my job"), FailureType::InvalidInput.into()),
         PostingEvent::PostingTerminal {

@@ -1,5 +1,6 @@
 //! How long each part of an answer may take. The servers write what they write and hold the
 //! connection until the client has given up.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use std::time::Duration;
 
