@@ -25,7 +25,7 @@ pub(super) struct Attempted {
 /// What came of an attempt.
 pub(super) enum Executed {
     /// It was made.
-    Attempted(Attempted),
+    Attempted(Box<Attempted>),
     /// It was not: the system could not start the script now, for this reason.
     NotStarted(String),
 }
@@ -67,7 +67,7 @@ impl Attempted {
 
 impl From<Attempted> for Executed {
     fn from(attempted: Attempted) -> Self {
-        Self::Attempted(attempted)
+        Self::Attempted(Box::new(attempted))
     }
 }
 

@@ -102,7 +102,7 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
         let Some((actor, data, looked)) = actor else { return Ok(Made::Elsewhere(state)) };
         match execute(shared, posting, &state, &data, attempt).await? {
             Executed::Attempted(attempted) => {
-                return Ok(Made::Here(ByActor { actor, attempted, looked }));
+                return Ok(Made::Here(ByActor { actor, attempted: *attempted, looked }));
             }
             Executed::NotStarted(reason) => {
                 if !start.wait(reason).await? {
