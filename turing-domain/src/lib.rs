@@ -49,8 +49,8 @@ pub use cutover::{
     CutoverPhase, CutoverRejection, CutoverStep, PhaseError, ReadTimes, Resolved, Who,
 };
 pub use definition::{
-    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Llm, LlmProtocol, On,
-    RetryPolicy, Script, Seconds, Workflow,
+    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, JsonSchema, Llm, LlmProtocol,
+    On, Reasoning, RetryPolicy, Script, Seconds, Workflow,
 };
 pub use definition_record::{
     DefinitionEvent, DefinitionRecording, DefinitionRejection, RecordedDefinition,

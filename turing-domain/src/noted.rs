@@ -20,6 +20,11 @@ pub struct Noted<T>(pub Option<T>);
 impl<T> Noted<T> {
     /// The field of an event that does not say.
     pub const ABSENT: Self = Self(None);
+
+    /// True for the field of an event that does not say.
+    pub fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl<T> Default for Noted<T> {

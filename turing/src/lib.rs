@@ -19,6 +19,7 @@ pub mod llm;
 pub mod lock;
 pub mod read_models;
 pub mod run;
+pub mod schema;
 pub mod script;
 pub mod trace;
 pub mod validate;

@@ -131,14 +131,18 @@ impl Posting {
                 run_id: run.run_id().into(),
             });
         }
-        repeat_or_route(
-            &mut run,
-            workflow,
-            conversation,
-            failure.attempt.retries,
-            &failure.failure_type,
-            Timing { now: failure.now, jitter: failure.jitter, retry_after: failure.retry_after },
-        )?;
+        let Failure { failure_type, now, jitter, retry_after, .. } = failure;
+        match failure.is_final {
+            true => {
+                let name = failure_type.as_str();
+                route(&mut run, workflow, conversation, On::Failure, name)?;
+            }
+            false => {
+                let retries = failure.attempt.retries;
+                let timing = Timing { now: *now, jitter: *jitter, retry_after: *retry_after };
+                repeat_or_route(&mut run, workflow, conversation, retries, failure_type, timing)?;
+            }
+        }
         Ok(end(run, conversation.id))
     }
 

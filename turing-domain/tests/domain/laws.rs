@@ -7,6 +7,7 @@ pub(crate) mod definition;
 pub(crate) mod imports;
 pub(crate) mod posting;
 pub(crate) mod shared;
+pub(crate) mod told;
 pub(crate) mod workflow;
 
 use es_core::Event;

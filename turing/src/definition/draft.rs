@@ -17,6 +17,7 @@ use super::{
     stored_bytes,
 };
 use crate::postings::digest_of;
+use crate::schema::Validator;
 
 const FORMAT: &str = "correct it; docs/workflow-format.md describes every key";
 
@@ -88,6 +89,7 @@ impl Draft {
         let problems = check(&self.workflow);
         self.findings = problems.into_iter().map(|problem| self.finding(problem)).collect();
         self.add_faults(cure);
+        self.add_schemas();
         Finding::sort(&mut self.findings);
         self
     }
@@ -126,6 +128,26 @@ impl Draft {
             })
             .collect();
         self.findings.extend(faults);
+    }
+
+    /// Adds what is no schema.
+    fn add_schemas(&mut self) {
+        let file = self.file();
+        let conversations = self.workflow.conversations.iter().enumerate();
+        let wrong = conversations.filter_map(|(index, conversation)| {
+            let error = Validator::new(conversation.schema.as_ref()?).err()?;
+            Some(Finding {
+                file: file.clone(),
+                line: self.lines.of_schema(index, &error.pointer),
+                severity: Severity::Error,
+                kind: FindingKind::Problem(ProblemKind::UnusableSchema),
+                place: Some(Place::Conversation(conversation.id)),
+                message: format!("`schema` is no JSON schema: {error}"),
+                cure: "correct it; what it refers to must stand in it".to_owned(),
+            })
+        });
+        let wrong: Vec<_> = wrong.collect();
+        self.findings.extend(wrong);
     }
 }
 

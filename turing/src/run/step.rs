@@ -86,7 +86,7 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
         let Some((actor, data, looked)) = actor else { return Ok(Made::Elsewhere(state)) };
         match execute(shared, posting, &state, &data, attempt).await? {
             Executed::Attempted(attempted) => {
-                return Ok(Made::Here(ByActor { actor, attempted, looked }));
+                return Ok(Made::Here(ByActor { actor, attempted: *attempted, looked }));
             }
             Executed::NotStarted(reason) => {
                 if !start.wait(reason).await? {
@@ -149,14 +149,15 @@ async fn record(
             let completion = Completion { attempt, output, duration: Some(duration), llm };
             shared.patience.insist(|| record.completed(&completion, duration)).await
         }
-        Err(Problem { failure_type, error, stderr, model, retry_after }) => {
+        Err(Problem { failure_type, error, stderr, llm, is_final, retry_after }) => {
             let record = Record { pause: record.pause(&failure_type, retry_after), ..record };
             let failure = Failure {
                 attempt,
                 failure_type,
                 error,
                 stderr,
-                model,
+                llm,
+                is_final,
                 duration: Some(duration),
                 retry_after,
                 now: seen.wall,
@@ -306,7 +307,7 @@ impl Record<'_> {
         let members = (shared.postings.by_id(&posting), shared.breakers.actors.by_id(&actor));
         let policy = &shared.breakers.policy;
         let decision = transact(members, |(posting, breaker)| {
-            breaker.record(match failure_type.is_counted() {
+            breaker.record(match failure_type.is_counted() && !failure.is_final {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
                 false => breaker.give_back(failure.now.plus(pause)),
             });

@@ -12,6 +12,7 @@ use turing_domain::{
 
 use super::imports;
 use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
+use super::told::Told;
 
 /// The metadata of an execution.
 #[derive(Debug, Clone)]
@@ -80,6 +81,7 @@ impl Execution {
         output: Option<Payload>,
         (status, model): (Noted<String>, Noted<String>),
         [tokens, prompt_tokens, completion_tokens]: [Noted<u64>; 3],
+        told: Told,
     ) -> PostingEvent {
         PostingEvent::LlmCallCompleted {
             output,
@@ -88,6 +90,11 @@ impl Execution {
             tokens,
             prompt_tokens,
             completion_tokens,
+            finish_reason: told.finish_reason,
+            cached_tokens: told.cached_tokens,
+            reasoning_tokens: told.reasoning_tokens,
+            first_token_ms: told.first_token_ms,
+            request_id: told.request_id,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -134,11 +141,17 @@ impl Execution {
         error: Noted<String>,
         failure_type: Noted<FailureType>,
         model: Noted<String>,
+        told: Told,
     ) -> PostingEvent {
         PostingEvent::LlmCallFailed {
             error,
             failure_type,
             model,
+            finish_reason: told.finish_reason,
+            cached_tokens: told.cached_tokens,
+            reasoning_tokens: told.reasoning_tokens,
+            first_token_ms: told.first_token_ms,
+            request_id: told.request_id,
             conversation_id: self.conversation_id,
             actor_id: self.actor_id,
             execution_order: self.execution_order,
@@ -194,19 +207,21 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
             Execution::any(),
             outputs(),
             (noted(texts()), noted(texts())),
-            [counts(), counts(), counts()]
+            [counts(), counts(), counts()],
+            Told::any()
         )
-            .prop_map(|(execution, output, texts, tokens)| {
-                execution.llm_completed(output, texts, tokens)
+            .prop_map(|(execution, output, texts, tokens, told)| {
+                execution.llm_completed(output, texts, tokens, told)
             }),
         (Execution::any(), outputs(), noted(texts()))
             .prop_map(|(execution, output, status)| execution.human_completed(output, status)),
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
             .prop_map(|(execution, error, failure, stderr)| execution
                 .script_failed(error, failure, stderr)),
-        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts())).prop_map(
-            |(execution, error, failure, model)| execution.llm_failed(error, failure, model)
-        ),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()), Told::any())
+            .prop_map(|(execution, error, failure, model, told)| {
+                execution.llm_failed(error, failure, model, told)
+            }),
         (Execution::any(), noted(texts()), noted(failure_types()))
             .prop_map(|(execution, error, failure)| execution.human_failed(error, failure)),
         way_events(),
@@ -291,6 +306,13 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             answer("A baker in Berlin"),
             (success(), noted("llama3:8b")),
             [1023.into(), 1000.into(), 23.into()],
+            Told::NOTHING,
+        ),
+        Execution::example().llm_completed(
+            answer("A baker in Berlin"),
+            (success(), noted("qwen3:8b")),
+            [1223.into(), 1000.into(), 223.into()],
+            Told::example("stop", "chatcmpl-7f3a"),
         ),
         Execution::example().human_completed(answer("agreed"), success()),
         Execution::example().script_failed(
@@ -302,6 +324,13 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             noted("no answer within 600 s"),
             FailureType::Timeout.into(),
             noted("llama3:8b"),
+            Told::NOTHING,
+        ),
+        Execution::example().llm_failed(
+            noted("stopped at the limit of tokens"),
+            FailureType::CutOff.into(),
+            noted("qwen3:8b"),
+            Told::example("length", "chatcmpl-7f3b"),
         ),
         Execution::example().human_failed(noted("not my job"), FailureType::InvalidInput.into()),
         PostingEvent::PostingTerminal {

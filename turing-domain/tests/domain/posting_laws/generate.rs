@@ -9,8 +9,8 @@ use proptest::sample::Index;
 use serde_json::{Value, json};
 use turing_domain::{
     Actor, ActorId, ActorKind, Branch, BreakerPolicy, Condition, Conversation, ConversationId,
-    EndReason, FailureType, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind, RetryPolicy,
-    RunId, Script, Template, Workflow, WorkflowId, check,
+    EndReason, FailureType, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind, Reasoning,
+    RetryPolicy, RunId, Script, Template, Workflow, WorkflowId, check,
 };
 
 use super::play::run_id;
@@ -116,6 +116,12 @@ fn actors() -> Vec<Actor> {
         max_tokens: None,
         max_completion_tokens: None,
         api_key_env: None,
+        stream: true,
+        structured: false,
+        reasoning: Reasoning::default(),
+        connect_limit: None,
+        first_token_limit: None,
+        between_tokens_limit: None,
     };
     let kinds = [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human];
     (1..)
@@ -137,6 +143,8 @@ fn conversation(id: i32, count: i32) -> impl Strategy<Value = Conversation> {
                     name: format!("c{id}"),
                     actor: ActorId(actor),
                     input: Template::new(&inputs),
+                    schema: None,
+                    repair: 0,
                     time_limit: None,
                     execution_order,
                     parallel_group,
@@ -258,6 +266,11 @@ fn failed(
         error: Noted::ABSENT,
         failure_type,
         model: Noted::ABSENT,
+        finish_reason: Noted::ABSENT,
+        cached_tokens: Noted::ABSENT,
+        reasoning_tokens: Noted::ABSENT,
+        first_token_ms: Noted::ABSENT,
+        request_id: Noted::ABSENT,
         conversation_id,
         actor_id: Noted::ABSENT,
         execution_order: Noted::ABSENT,

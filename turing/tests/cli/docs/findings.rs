@@ -35,6 +35,14 @@ fn broken() -> Vec<String> {
             "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n\
              protocol = \"openai_chat\"\nmax_tokens = 9\nmax_completion_tokens = 9",
         ),
+        actor(
+            "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\nstream = false\n\
+             first_token_seconds = 9",
+        ),
+        actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"")
+            + "schema = {}\nrepair = 2\n",
+        from("schema = {}"),
+        from("repair = 1"),
         from("max_instruction_runs = 0\ntimeout_seconds = 0\nbranches = [{ to = 8 }]"),
         from("branches = [{ to = 1 }]"),
         from("wait_for_group = \"g\"\nbranches = [{ when = \"a\" }, {}]"),
