@@ -23,7 +23,7 @@ pub(crate) use lending::{Borrowed, Connections, Rows};
 
 use crate::config::{Patience, PostgresConfig};
 use crate::error::{is_about_standby, is_lost, standby, store_error};
-use crate::sql::{Statement, Statements};
+use crate::sql::{Judging, Statement};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
 /// restarted meanwhile would otherwise make an append's outcome unknown.
@@ -154,7 +154,7 @@ impl Connector {
             answer_timeout: config.statement_timeout.saturating_mul(2),
             losses: Arc::default(),
             is_over: watch::Sender::new(false),
-            lock_holder: Statements::new(&config.layout).lock_holder,
+            lock_holder: Judging::new(&config.layout).lock_holder,
             place: config.place(),
         }
     }

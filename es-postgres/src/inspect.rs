@@ -8,7 +8,7 @@ use crate::config::Layout;
 use crate::connection::Connector;
 use crate::error::standby;
 use crate::migrate::{LOOKING, Migrations, one_row};
-use crate::sql::{Statements, fill};
+use crate::sql::{Judging, fill};
 
 /// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.1. In 14.0 a
 /// prepared transaction loses the name by which its writers are waited for.
@@ -21,7 +21,7 @@ pub(crate) async fn check_server(
     layout: &Layout,
 ) -> Result<Inspection, StoreError> {
     let place = &connector.place;
-    let statements = Statements::new(layout);
+    let statements = Judging::new(layout);
     let statement = sqlx::query(statements.inspect.sql()).bind(table_name(layout));
     let row = one_row(connector, connection, statement).await;
     let row = row.map_err(|error| connector.failure(LOOKING, error))?;
@@ -127,7 +127,7 @@ pub(crate) async fn check_positions(
     connection: &mut PgConnection,
     layout: &Layout,
 ) -> Result<(), StoreError> {
-    let statements = Statements::new(layout);
+    let statements = Judging::new(layout);
     let row = one_row(connector, connection, sqlx::query(statements.drawn_positions.sql())).await;
     let row = row.map_err(|error| connector.failure("looking at the positions", error))?;
     let mut behind = positions_behind(&row, layout);

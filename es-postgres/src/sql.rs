@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::config::Layout;
+use crate::config::{Layout, SnapshotTable};
+use crate::identifier::Identifier;
 
 /// A statement that is ready to be sent; cloning is cheap.
 #[derive(Debug, Clone)]
@@ -51,21 +52,37 @@ fn whole(template: &str) -> String {
 /// Puts the names of a layout into a statement: `{schema}` and `{events}`, which are
 /// [`Identifier`](crate::Identifier)s, and `{id}`, a type of two. With a table of snapshots, its
 /// identifiers as well: `{snapshots}`, and `{snapshot_id}` and the like for the columns.
+///
+/// Goes through the template once: each program that opens a store fills all of them.
 pub(crate) fn fill(template: &str, layout: &Layout) -> Statement {
-    let mut text = template
-        .replace("{schema}", layout.schema.as_str())
-        .replace("{events}", layout.events.as_str())
-        .replace("{id}", layout.ids.sql_type());
-    if let Some(table) = &layout.snapshots {
-        text = text
-            .replace("{snapshots}", table.table.as_str())
-            .replace("{snapshot_id}", table.id.as_str())
-            .replace("{snapshot_version}", table.version.as_str())
-            .replace("{snapshot_event}", table.event.as_str())
-            .replace("{snapshot_schema}", table.schema.as_str())
-            .replace("{snapshot_state}", table.state.as_str())
-            .replace("{snapshot_taken_at}", table.taken_at.as_str());
+    let of_table = |column: fn(&SnapshotTable) -> &Identifier| {
+        layout.snapshots.as_ref().map(|table| column(table).as_str())
+    };
+    let name_for = |place: &str| match place {
+        "schema" => Some(layout.schema.as_str()),
+        "events" => Some(layout.events.as_str()),
+        "id" => Some(layout.ids.sql_type()),
+        "snapshots" => of_table(|table| &table.table),
+        "snapshot_id" => of_table(|table| &table.id),
+        "snapshot_version" => of_table(|table| &table.version),
+        "snapshot_event" => of_table(|table| &table.event),
+        "snapshot_schema" => of_table(|table| &table.schema),
+        "snapshot_state" => of_table(|table| &table.state),
+        "snapshot_taken_at" => of_table(|table| &table.taken_at),
+        _ => None,
+    };
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let place = behind.split_once('}');
+        let filled = place.and_then(|(place, behind)| name_for(place).map(|name| (name, behind)));
+        // other braces are the statement's own, or places for others to fill
+        let (name, behind) = filled.unwrap_or(("{", behind));
+        text.push_str(before);
+        text.push_str(name);
+        rest = behind;
     }
+    text.push_str(rest);
     Statement(text.into())
 }
 
@@ -110,7 +127,6 @@ statements! {
     append_within
     blockers
     delete_snapshots
-    drawn
     drawn_positions
     find_request
     version_until
@@ -122,14 +138,12 @@ statements! {
     inline_savepoint
     inline_undo
     inline_writers
-    inspect
     is_there
     is_within
     latest_snapshot
     latest_with_tail
     latest_with_tails
     list_snapshots
-    lock_holder
     look
     prune_snapshots
     projection_abandon
@@ -164,6 +178,16 @@ statements! {
     table_look
     table_plain
     used_event_ids
+}
+
+statements! {
+    /// The few statements by which servers and databases are judged, and who is in the way: they are
+    /// needed where no store is opened, and by each connector.
+    Judging as bare:
+    drawn
+    drawn_positions
+    inspect
+    lock_holder
 }
 
 statements! {
@@ -203,7 +227,7 @@ mod tests {
     use sqlx::{ConnectOptions, Executor};
 
     use super::*;
-    use crate::config::{IdType, PostgresConfig, SnapshotTable};
+    use crate::config::{IdType, PostgresConfig};
     use crate::migrate::Migrations;
 
     /// A table whose names are words of SQL.
@@ -213,6 +237,41 @@ mod tests {
                 .map(|name| name.parse().unwrap());
         let aggregate_type = "posting".to_owned();
         SnapshotTable { aggregate_type, table, id, version, event, schema, state, taken_at }
+    }
+
+    /// The statements on a store's own tables with their names.
+    fn all_of(layout: &Layout) -> Vec<(&'static str, Statement)> {
+        let (statements, judging) = (Statements::new(layout), Judging::new(layout));
+        let of_table = TableStatements::new(layout);
+        let all = [statements.all(), judging.all(), of_table.all()].concat();
+        all.into_iter().map(|(name, statement)| (name, statement.clone())).collect()
+    }
+
+    #[test]
+    fn a_layout_fills_its_own_places_and_nothing_else() {
+        let template = "'{}'{{schema}} {id}{table} {snapshots}.{snapshot_id} {events}s {schema";
+        let mut layout = Layout::default();
+        let filled = |layout: &Layout| fill(template, layout).0.to_string();
+        let without =
+            "'{}'{public} TEXT{table} {snapshots}.{snapshot_id} execution_eventss {schema";
+        assert_eq!(filled(&layout), without);
+        layout.snapshots = Some(awkward_table());
+        let with = "'{}'{public} TEXT{table} order.user execution_eventss {schema";
+        assert_eq!(filled(&layout), with);
+    }
+
+    /// So that what sends only these is the same with such a table and without.
+    #[test]
+    fn a_table_of_snapshots_has_a_place_only_in_its_own_statements() {
+        let table = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
+        let [plain, table] = [Layout::default(), table].map(|layout| {
+            let (statements, judging) = (Statements::new(&layout), Judging::new(&layout));
+            let templates = TableTemplates::new(&layout);
+            let all = [statements.all(), judging.all(), templates.all()].concat();
+            let all = all.into_iter().map(|(name, it)| (name, it.0.to_string()));
+            (all.collect::<Vec<_>>(), Migrations::of_store(&layout).script())
+        });
+        assert_eq!(plain, table);
     }
 
     /// A table of a projection whose names are words of SQL.
@@ -250,8 +309,7 @@ mod tests {
             let mut connection = database.options().connect().await.unwrap();
             let table = fill(include_str!("../tests/support/snapshot_table.sql"), &layout);
             sqlx::raw_sql(table.sql()).execute(&mut connection).await.unwrap();
-            let statements = (Statements::new(&layout), TableStatements::new(&layout));
-            for (name, statement) in statements.0.all().into_iter().chain(statements.1.all()) {
+            for (name, statement) in all_of(&layout) {
                 let prepared = (&mut connection).prepare(statement.sql()).await;
                 assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
             }
@@ -277,8 +335,7 @@ mod tests {
     #[test]
     fn what_is_left_out_of_a_statement_is_no_part_of_it() {
         let layout = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
-        let statements = (Statements::new(&layout), TableStatements::new(&layout));
-        for (name, statement) in statements.0.all().into_iter().chain(statements.1.all()) {
+        for (name, statement) in all_of(&layout) {
             let file = format!("{}/src/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
             let file = fill(&std::fs::read_to_string(file).unwrap(), &layout);
             for line in file.0.lines() {
@@ -303,10 +360,10 @@ mod tests {
     fn every_statement_is_used() {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
         let layout = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
-        let statements = (Statements::new(&layout), TableStatements::new(&layout));
         let templates = TableTemplates::new(&layout);
-        let all = statements.0.all().into_iter().chain(statements.1.all()).chain(templates.all());
-        let mut declared: Vec<_> = all.map(|(name, _)| name).collect();
+        let named = templates.all().into_iter().map(|(name, _)| name);
+        let mut declared: Vec<_> =
+            all_of(&layout).into_iter().map(|(name, _)| name).chain(named).collect();
         // these are no statements on a store's tables
         declared.extend([
             "has_schema",

@@ -43,7 +43,7 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
     let plan = Plan { seed: seed(), start, synchronous, appends: 24, faults: None };
     let mut chance = fastrand::Rng::with_seed(plan.seed);
     let run = Run::of(&plan);
-    let (calls, images) = (&run.calls, rounds(250, 5_000));
+    let (calls, images) = (&run.calls, rounds(120, 5_000));
     // all over it, and where a backup was just acknowledged, or the model was kept, of which the disk
     // then keeps nothing more than it must
     let told = (1..=calls.len()).filter(|cut| told::is_of_the_least(&calls[cut - 1]));

@@ -57,6 +57,7 @@ fn dependencies_point_one_way() {
             &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"],
         ),
         ("es-tests", &[]),
+        ("es-plain", &[]),
         ("es-renamed", &["es-core"]),
         ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
         ("es-examples", &["es-core"]),

@@ -7,6 +7,7 @@ mod groups;
 mod ids;
 mod paths;
 mod placeholders;
+mod schemas;
 mod spot;
 
 use std::cmp::{Ordering, Reverse};
@@ -136,6 +137,8 @@ pub enum ProblemKind {
     UnknownActor,
     /// An actor cannot be started as it is described.
     UnusableActor,
+    /// A conversation has a schema that its actor cannot be held to.
+    UnusableSchema,
     /// A limit of zero lets nothing happen.
     ZeroLimit,
     /// Postings can go round and round.
@@ -172,6 +175,7 @@ impl ProblemKind {
             | Self::MissingTarget
             | Self::UnknownActor
             | Self::UnusableActor
+            | Self::UnusableSchema
             | Self::ZeroLimit
             | Self::UnlimitedCycle
             | Self::UnknownGroup
@@ -211,6 +215,7 @@ fn problems(workflow: &Workflow, data_keys: Option<&BTreeSet<String>>) -> Vec<Pr
     let mut found = Found::default();
     ids::check(workflow, &graph, &mut found);
     actors::check(workflow, &mut found);
+    schemas::check(workflow, &mut found);
     branches::check(workflow, &mut found);
     groups::check(workflow, &mut found);
     paths::check(workflow, &graph, &mut found);

@@ -236,6 +236,30 @@ pub struct Llm {
     pub max_completion_tokens: Option<u32>,
     /// The environment variable that holds the key of the endpoint.
     pub api_key_env: Option<String>,
+    /// Whether the answer is asked for piece by piece, as the model writes it.
+    pub stream: bool,
+    /// Whether the endpoint is sent the schema of a conversation, to hold the model to it.
+    pub structured: bool,
+    /// What becomes of what the model thought before it answered.
+    pub reasoning: Reasoning,
+    /// How long the endpoint may take to accept a connection, if not the default.
+    pub connect_limit: Option<Seconds>,
+    /// How long it may take from the beginning of a call to the first piece of a text, if it has a
+    /// limit of its own.
+    pub first_token_limit: Option<Seconds>,
+    /// How long it may take from one piece of its answer to the next, if not the default.
+    pub between_tokens_limit: Option<Seconds>,
+}
+
+/// What becomes of what a model thought before it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reasoning {
+    /// It is left out of the output.
+    #[default]
+    Drop,
+    /// It stands before the answer, between `<think>` and `</think>`.
+    Keep,
 }
 
 /// How a person is asked.
@@ -273,10 +297,16 @@ pub struct Conversation {
     /// What the actor is given.
     #[serde(default)]
     pub input: Template,
+    /// What the answer of a language model must look like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<JsonSchema>,
+    /// How often the model is told within one attempt what does not fit the schema.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repair: u32,
     /// How long one attempt may take, if not the default of the actor's kind.
     #[serde(rename = "timeout_seconds", default, skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Seconds>,
-    /// Its place among the waves: lowest first.
+    /// Its place among the conversations where something is ready: lowest first.
     #[serde(default)]
     pub execution_order: i32,
     /// The group whose members run side by side.
@@ -295,6 +325,10 @@ pub struct Conversation {
 
 fn default_max_instruction_runs() -> u32 {
     50
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A branch rule: what follows a conversation when its condition matches.

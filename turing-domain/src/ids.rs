@@ -50,11 +50,26 @@ integer_ids! {
     ActorId,
     /// A cutover: an old system that is moved over.
     CutoverId,
+    /// The definitions whose digests begin alike.
+    DefinitionId,
 }
 
 impl CutoverId {
     /// The cutover of a store, which has one at most.
     pub const ONLY: Self = Self(1);
+}
+
+impl DefinitionId {
+    /// Where the definition with this digest is recorded: the number that its first seven digits
+    /// are. `None` for what is no SHA-256 in hexadecimal digits.
+    pub fn of_digest(digest: &str) -> Option<Self> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if digest.len() != 64 || !digest.bytes().all(is_digit) {
+            return None;
+        }
+        // seven digits are less than the largest number
+        i32::from_str_radix(&digest[..7], 16).ok().map(Self)
+    }
 }
 
 /// One run of a workflow over postings.

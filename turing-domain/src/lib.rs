@@ -25,6 +25,7 @@ mod routing;
 pub mod actor;
 pub mod conversation;
 pub mod cutover;
+pub mod definition_record;
 mod duration;
 pub mod posting;
 pub mod workflow;
@@ -34,7 +35,8 @@ es_core::event::assert_distinct_event_types!(
     WorkflowEvent,
     ConversationEvent,
     ActorEvent,
-    CutoverEvent
+    CutoverEvent,
+    DefinitionEvent
 );
 
 pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus};
@@ -48,9 +50,15 @@ pub use cutover::{
 };
 pub use definition::{
     Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Human, JsonSchema, Llm,
-    LlmProtocol, On, RetryPolicy, Script, Seconds, Workflow,
+    LlmProtocol, On, Reasoning, RetryPolicy, Script, Seconds, Workflow,
 };
-pub use ids::{ActorId, ConversationId, CutoverId, PostingId, RunId, WorkflowId, correlation_id};
+pub use definition_record::{
+    DefinitionEvent, DefinitionRecording, DefinitionRejection, RecordedDefinition,
+    RecordedDefinitions, definition_digest,
+};
+pub use ids::{
+    ActorId, ConversationId, CutoverId, DefinitionId, PostingId, RunId, WorkflowId, correlation_id,
+};
 pub use names::{EndReason, FailureType, Resolution};
 pub use noted::{Noted, ReadNote};
 pub use placeholder::Placeholder;

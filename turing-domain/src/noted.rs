@@ -21,7 +21,7 @@ impl<T> Noted<T> {
     /// The field of an event that does not say.
     pub const ABSENT: Self = Self(None);
 
-    /// True if the event does not say.
+    /// True for the field of an event that does not say.
     pub fn is_absent(&self) -> bool {
         self.0.is_none()
     }

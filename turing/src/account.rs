@@ -277,7 +277,9 @@ fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowE
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
             (run_id, Status::Failed(error.0.unwrap_or_default()), None)
         }
-        WorkflowEvent::WorkflowStarted { .. } => return,
+        WorkflowEvent::WorkflowStarted { .. } | WorkflowEvent::WorkflowMovedToDefinition { .. } => {
+            return;
+        }
     };
     if run_id.0 == Some(account.run_id) {
         (account.status, account.took) = (status, took);
@@ -331,7 +333,8 @@ impl Reading {
             PathEnded { .. }
             | CircuitBreakerOpen { .. }
             | HumanTaskClaimed { .. }
-            | HumanTaskReleased { .. } => {}
+            | HumanTaskReleased { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 

@@ -21,7 +21,9 @@ mod held_back;
 mod inbox;
 mod interrupts;
 mod migrate;
+mod migrate_run;
 mod output;
+mod place;
 mod postings;
 mod progress;
 mod projection;
@@ -87,7 +89,8 @@ enum Command {
     /// in the folder of --store sqlite:PATH, which must lie on the disk that is meant, or schemas in
     /// the database of --store postgres://..; what is there already is neither read nor written.
     Bench(bench::BenchArgs),
-    /// Say what is wrong with a workflow definition, and where; or draw its graph.
+    /// Say what is wrong with a workflow definition, and where; or draw its graph. It needs no store,
+    /// unless the definition is that of a run.
     Check(check::CheckArgs),
     /// Move an old system over, from a table that holds where postings stand, in phases that can each be
     /// taken back: `cutover status` says how far it is. On PostgreSQL.
@@ -265,7 +268,7 @@ async fn execute(
         Command::Inbox(args) => Box::pin(inbox::execute(args, output)).await,
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Bench(args) => bench::execute(args, interrupts, output).await,
-        Command::Check(args) => check::execute(&args, output),
+        Command::Check(args) => check::execute(&args, output).await,
         Command::Cutover(args) => Box::pin(cutover::execute(args, interrupts, output)).await,
         Command::Migrate(args) => migrate::execute(&args, output).await,
         Command::Validate(args) => validate::execute(&args, output).await,

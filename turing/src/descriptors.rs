@@ -92,11 +92,12 @@ pub(crate) fn largest_file() -> Option<u64> {
     getrlimit(Resource::Fsize).current
 }
 
-/// How many attempts at once the limit is enough for, beside what is open now; at least one.
-pub(crate) fn enough_for() -> NonZeroUsize {
+/// How many attempts at once the limit is enough for, beside what is open now and so many more; at
+/// least one.
+pub(crate) fn enough_for(more: usize) -> NonZeroUsize {
     let Some(limit) = limit() else { return NonZeroUsize::MAX };
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    attempts(limit, open, available_parallelism().map_or(1, NonZeroUsize::get))
+    attempts(limit, open.saturating_add(more), available_parallelism().map_or(1, NonZeroUsize::get))
 }
 
 /// The same for a limit, so many open descriptors, and so many threads that start scripts.

@@ -14,12 +14,14 @@ pub mod store;
 pub mod account;
 pub mod breakers;
 pub mod cutover;
+pub mod given;
 pub mod left_out;
 pub mod llm;
 pub mod lock;
 pub mod people;
 pub mod read_models;
 pub mod run;
+pub mod schema;
 pub mod script;
 pub mod trace;
 pub mod validate;
@@ -28,6 +30,7 @@ pub mod validate;
 mod bench;
 pub mod cli;
 mod demo;
+mod metrics;
 mod proposal;
 
 // the process that it all happens in

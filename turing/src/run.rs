@@ -1,22 +1,23 @@
-//! Running a workflow over postings: wave by wave, every fact recorded, resumable at any instant.
+//! Running a workflow over postings: whatever is ready, every fact recorded, resumable at any instant.
 //!
 //! ```text
 //! start or continue the run ─► every posting enters it ─► agenda
 //!        ┌──────────────────────────────────────────────────┘
 //!        ▼
-//!   next wave ─► attempt each posting, in parallel up to a bound ─► record ─► agenda ─┐
-//!        ▲                                                                            │
-//!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
+//!   a free place ─► attempt what is preferred of all that is ready ─► record ─► agenda ─┐
+//!        ▲                                                                              │
+//!        └──────── until nothing is in progress, nothing is ready and nothing waits ◄───┘
 //! ```
 //!
-//! Tasks of people are attempted by nobody, and do not keep the run from ending its call: they stay open
-//! until somebody answers, in whatever process, or they are overdue.
-//!
-//! That a wave begins is recorded, with the end of the one before, while its first attempts are made,
-//! and before any of their results. The first wave of a process, and the first after the store was
-//! away, is recorded before its attempts: nobody is called again and again where nothing can be written.
+//! No posting waits for another one (`wave`); what is attempted meanwhile at one conversation is a wave
+//! (`open_waves`). That it begins is recorded, with the end of one that is over just then, while its first
+//! attempts are made, and before any of their results. The first of a process, and the first after the
+//! store was away, is recorded before its attempts: nobody is called where nothing can be written.
 //!
 //! A posting for which nothing can be recorded stands apart, and holds up no other.
+//!
+//! Tasks of people are attempted by nobody (`people`), and do not keep the run from ending its call: they
+//! stay open until somebody answers, in whatever process (`ears`), or they are overdue.
 //!
 //! All that is known between two lines of this picture is in the store: a run that was killed is
 //! continued by starting it again.
@@ -32,19 +33,26 @@ mod difference;
 mod ears;
 mod enter;
 mod error;
+mod gates;
 mod give_up;
 mod held_file;
 mod intake;
+mod keep_definition;
 mod locked;
+mod move_run;
+mod moved;
 mod noted;
 mod notices;
 mod observer;
+mod open_waves;
 mod options;
 mod patience;
 mod pauses;
 mod people;
 mod posting_data;
 mod report;
+mod shared;
+mod sight;
 mod starts;
 mod step;
 mod unread;
@@ -53,17 +61,15 @@ mod wave;
 mod wave_record;
 
 use std::future::Future;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use es_core::Repository;
-use es_core::environment::Environment;
-use es_core::event::EventId;
 use es_core::execution::Retry;
 use tokio::sync::watch;
-use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
+use turing_domain::{Posting, PostingId, RunCompletion, WorkflowRuns};
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
@@ -71,8 +77,9 @@ use crate::lock::RunLock;
 use crate::script::Supervisors;
 use crate::store::Store;
 
-pub use agenda::{Agenda, Gate, Task, Wave};
+pub use agenda::{Agenda, Chosen, Gate, Task};
 use apart::Apart;
+pub(crate) use attempt::script_document;
 pub use before::Before;
 use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
@@ -82,6 +89,7 @@ pub use error::{RunError, StepError};
 use error::{told, unless_stopped};
 pub use give_up::{GivenUp, postings_of};
 pub use intake::{Intake, IntakeError, take_in, take_in_telling};
+pub use move_run::{RunMove, move_run};
 use notices::Notices;
 pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
@@ -92,6 +100,8 @@ pub use people::WaitingForPeople;
 use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
+use shared::Shared;
+pub use sight::{ActorNow, Sight};
 use starts::Starts;
 use unread::{NewConversations, unread};
 pub use wait::{Held, HeldBy, Wait};
@@ -120,36 +130,6 @@ pub enum RunOutcome {
     /// The same postings went through the same definition in an earlier run, or all of them completed
     /// it in several; or nothing is new, if that was asked for. Nothing was added.
     AlreadyCompleted(Before),
-}
-
-/// What all tasks of a run share.
-struct Shared {
-    store: Store,
-    lock: RunLock,
-    patience: Patience,
-    definition: Definition,
-    run_id: RunId,
-    postings: Repository<Posting>,
-    /// The same, which decides on what is known without reading.
-    known_postings: Repository<Posting>,
-    data: PostingData,
-    /// They decide so, too: waves tell of the work, and are not needed for it.
-    conversations: Repository<ConversationWaves>,
-    new_conversations: NewConversations,
-    breakers: Breakers,
-    pauses: Pauses,
-    llm: LlmClient,
-    supervisors: Supervisors,
-    starts: Starts,
-    environment: Environment,
-    clocks: Clocks,
-    parallelism: NonZeroUsize,
-    /// Whether attempts succeed without their actors.
-    calls_nobody: bool,
-    /// The event that began the run.
-    started_by: Option<EventId>,
-    /// How many events this process has recorded for the run.
-    recorded: AtomicU64,
 }
 
 /// A run in progress in this process.
@@ -254,6 +234,7 @@ pub async fn run(
     let actors = actors.with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
     let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
+    let agenda = Agenda::of(&definition.workflow);
     let shared = Shared {
         store: store.clone(),
         lock: lock.clone(),
@@ -275,11 +256,11 @@ pub async fn run(
         parallelism,
         calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
-        recorded: AtomicU64::new(u64::from(!begun.is_continued)),
+        recorded: AtomicU64::new(begun.events as u64),
     };
     let mut run = Run {
         shared: Arc::new(shared),
-        agenda: Agenda::default(),
+        agenda,
         apart: Apart::default(),
         people: People::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
@@ -291,6 +272,7 @@ pub async fn run(
         observer,
     };
     run.report.gave_up = gave_up;
+    run.observer.can_be_seen(&Sight::of(&run.shared));
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {

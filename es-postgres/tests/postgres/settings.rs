@@ -83,7 +83,7 @@ async fn settings_campaign() {
         let told = format!("ES_SEED={seed}, {settings}");
         let store = |_| async {
             let database = set_to(&settings).await;
-            Store::open(PostgresConfig::new(database.options()), itself, database).await
+            Store::smaller(PostgresConfig::new(database.options()), itself, database).await
         };
         let failed = failures::<dyn Fixture, _>(store, is_of_values).await;
         assert_eq!(failed, [""; 0], "{told}");

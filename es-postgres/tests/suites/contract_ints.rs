@@ -234,7 +234,7 @@ async fn ints() -> Store {
         let numbered = Arc::new(Numbered { store, names: Arc::clone(&names) });
         (numbered.clone() as Arc<dyn EventStore>, numbered as _)
     };
-    Store::open(config, view, database).await
+    Store::smaller(config, view, database).await
 }
 
 es_testing::contract_suite!(v1, ints);

@@ -10,7 +10,7 @@ async fn pooled() -> Store {
     let database = crate::support::database(IdType::Text).await;
     let pooler = TransactionPooler::start(Server::shared()).await;
     let config = PostgresConfig::new(pooler.options(database.name())).session(Session::Pooled);
-    Store::open(config, itself, (database, pooler)).await
+    Store::smaller(config, itself, (database, pooler)).await
 }
 
 es_testing::contract_suite!(v1, pooled);

@@ -1,6 +1,13 @@
-//! The contract suite where the snapshots of one type are in a table of the application's.
+//! What the contract suite asks of snapshots, and of what is there after reopening, where the snapshots
+//! of one type are in a table of the application's.
+//!
+//! Whatever else it asks for is done by the statements of `contract_own`: such a table has a place in
+//! none of them, which a test beside them holds.
 
 use es_postgres::{IdType, PostgresConfig};
+use es_testing::Fixture;
+use es_testing::contract::SCENARIOS;
+use es_testing::suite::{Scenario, failures};
 
 use crate::support::fixture::{Store, itself};
 
@@ -10,7 +17,15 @@ async fn table() -> Store {
     let layout = crate::support::layout_with_table(IdType::Text, "account");
     let config = PostgresConfig::new(database.options()).layout(layout);
     crate::support::make_table(&config).await;
-    Store::open(config, itself, database).await
+    Store::smaller(config, itself, database).await
 }
 
-es_testing::contract_suite!(v1, table);
+fn is_asked(scenario: &Scenario<dyn Fixture>) -> bool {
+    ["snapshots", "durability"].iter().any(|it| scenario.needs.contains(it))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_the_applications_keeps_every_promise_of_snapshots() {
+    assert!(SCENARIOS.iter().filter(|one| is_asked(one)).count() >= 17);
+    assert_eq!(failures::<dyn Fixture, _>(|_| table(), is_asked).await, [""; 0]);
+}

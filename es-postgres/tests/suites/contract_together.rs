@@ -80,7 +80,7 @@ async fn together() -> Store {
             Arc::new(LayeredSnapshots(Together(snapshots))) as Arc<dyn SnapshotStore>,
         )
     };
-    Store::open(config, view, database).await
+    Store::smaller(config, view, database).await
 }
 
 es_testing::contract_suite!(v1, together);

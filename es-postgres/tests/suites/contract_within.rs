@@ -55,7 +55,7 @@ async fn within() -> Store {
         let within = Within { inner, store: store.clone(), pool: pool.clone() };
         (Arc::new(Layered(within)) as Arc<dyn EventStore>, Arc::new(store) as _)
     };
-    Store::open(config, view, database).await
+    Store::smaller(config, view, database).await
 }
 
 es_testing::contract_suite!(v1, within);

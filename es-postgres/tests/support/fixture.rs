@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
-use es_core::backend::{EventStore, SnapshotStore};
+use es_core::backend::{EventStore, Limits, SnapshotStore};
 use es_postgres::{PostgresConfig, PostgresStore};
 use es_testing::checker::WriteOrder;
+use es_testing::suite::rounds;
 use es_testing::{Fixture, ManualClock};
 
 /// A store and its snapshots as a scenario sees them.
@@ -23,22 +24,48 @@ pub(crate) struct Store {
     open: Mutex<Opened>,
     config: PostgresConfig,
     clock: ManualClock,
+    limits: Limits,
     view: Box<dyn Fn(PostgresStore) -> View + Send + Sync>,
     /// What must live as long as the store, such as its database.
     _kept: Box<dyn Any + Send + Sync>,
 }
 
 impl Store {
+    /// Within the limits that stores have by default.
     pub(crate) async fn open(
         config: PostgresConfig,
         view: impl Fn(PostgresStore) -> View + Send + Sync + 'static,
         kept: impl Any + Send + Sync,
     ) -> Self {
+        Self::within(Limits::default(), config, view, kept).await
+    }
+
+    /// For a mode that differs in how requests reach the server, and not in how large they may be:
+    /// unless counts are full, payloads and appends have at most a sixteenth of what is the default,
+    /// which is still many packets and many pages.
+    pub(crate) async fn smaller(
+        config: PostgresConfig,
+        view: impl Fn(PostgresStore) -> View + Send + Sync + 'static,
+        kept: impl Any + Send + Sync,
+    ) -> Self {
+        let part = rounds(16, 1) as usize;
+        let mut limits = Limits::default();
+        limits.payload_bytes /= part;
+        limits.append_bytes /= part;
+        Self::within(limits, config, view, kept).await
+    }
+
+    async fn within(
+        limits: Limits,
+        config: PostgresConfig,
+        view: impl Fn(PostgresStore) -> View + Send + Sync + 'static,
+        kept: impl Any + Send + Sync,
+    ) -> Self {
         let clock = ManualClock::new();
-        let config = config.clock(Arc::new(clock.clone()));
+        let config = config.limits(limits).clock(Arc::new(clock.clone()));
         let store = PostgresStore::open(config.clone()).await.unwrap();
         let open = Mutex::new(Opened { view: view(store.clone()), store });
-        Self { open, config, clock, view: Box::new(view), _kept: Box::new(kept) }
+        Self { open, config, clock, limits, view: Box::new(view), _kept: Box::new(kept) }
     }
 
     fn open_now(&self) -> Opened {
@@ -64,6 +91,10 @@ impl Fixture for Store {
 
     fn manual_clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
     }
 
     fn write_order(&self) -> WriteOrder {

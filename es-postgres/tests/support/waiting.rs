@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Only a store that hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long nobody looks.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Waits for something that must happen.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
@@ -16,11 +19,14 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Looks again and again for something that nobody tells of.
+/// Looks again and again for something that nobody tells of, and leaves the processor to others
+/// between two looks.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     soon(what, async {
+        let mut look = tokio::time::interval(LOOK);
         while !holds().await {
-            tokio::task::yield_now().await;
+            look.reset();
+            look.tick().await;
         }
     })
     .await;

@@ -13,7 +13,7 @@ mod narrow {
     use super::Sqlite;
 
     async fn narrow() -> Sqlite {
-        Sqlite::open(|config| config.queue(1).readers(1)).await
+        Sqlite::smaller(|config| config.queue(1).readers(1)).await
     }
 
     es_testing::contract_suite!(v1, narrow);
@@ -25,7 +25,7 @@ mod full {
     use es_sqlite::Synchronous;
 
     async fn full() -> Sqlite {
-        Sqlite::open(|config| config.synchronous(Synchronous::Full)).await
+        Sqlite::smaller(|config| config.synchronous(Synchronous::Full)).await
     }
 
     es_testing::contract_suite!(v1, full);
@@ -37,7 +37,7 @@ mod normal {
     use es_sqlite::Synchronous;
 
     async fn normal() -> Sqlite {
-        Sqlite::open(|config| config.synchronous(Synchronous::Normal)).await
+        Sqlite::smaller(|config| config.synchronous(Synchronous::Normal)).await
     }
 
     es_testing::contract_suite!(v1, normal);

@@ -183,11 +183,11 @@ pub(super) async fn what_is_within_the_limits_is_kept(fixture: &dyn Fixture) {
             "as many events as allowed over two streams",
             to(events(2..=limits.events as u64)).and(stream("2"), ANY, vec![event(1)]),
         ),
-        ("a payload of the allowed size", to(vec![with(text_of(limits.payload_bytes))])),
         (
             "metadata of the allowed size",
             to(vec![event(1).with_metadata(metadata_of(limits.metadata_bytes))]),
         ),
+        // among them payloads of the allowed size
         ("as many bytes as allowed", to(full_append(&limits))),
         (
             "a payload and metadata of the allowed size, and white space beside",

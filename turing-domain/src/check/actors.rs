@@ -2,7 +2,7 @@
 
 use super::spot::{Spot, actors, conversations};
 use super::{Found, ProblemKind};
-use crate::definition::{ActorKind, Human, Llm, LlmProtocol, Script, Workflow};
+use crate::definition::{ActorKind, Llm, LlmProtocol, Script, Workflow};
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
     for (spot, actor) in actors(workflow) {
@@ -50,6 +50,16 @@ fn llm_fault(llm: &Llm) -> Option<Fault> {
         let message = format!("`endpoint` is {:?}, which is no address", shown(&llm.endpoint));
         return Some(("endpoint", message, "use an address such as http://localhost:11434"));
     }
+    if !llm.stream {
+        let limits = [
+            ("first_token_seconds", llm.first_token_limit),
+            ("between_tokens_seconds", llm.between_tokens_limit),
+        ];
+        if let Some((setting, _)) = limits.into_iter().find(|(_, limit)| limit.is_some()) {
+            let message = format!("`{setting}` is set, and `stream` is false");
+            return Some((setting, message, "remove it, or have the answer streamed"));
+        }
+    }
     llm.max_completion_tokens?;
     let setting = "max_completion_tokens";
     if llm.protocol != LlmProtocol::OpenaiChat {
@@ -84,7 +94,7 @@ fn limits(workflow: &Workflow, found: &mut Found) {
     let mut zero = |spot: Spot, name: &'static str| {
         let message = format!("`{name}` is 0, so nothing could ever happen");
         let cure = match name {
-            "timeout_seconds" | "due_seconds" => "use more than 0, such as 0.5, or leave it out",
+            name if name.ends_with("_seconds") => "use more than 0, such as 0.5, or leave it out",
             _ => "use at least 1, or leave it out",
         };
         found.add(ProblemKind::ZeroLimit, spot.setting(name), message, cure);
@@ -96,10 +106,19 @@ fn limits(workflow: &Workflow, found: &mut Found) {
         zero(Spot::WORKFLOW, "circuit_breaker.failures");
     }
     for (spot, actor) in actors(workflow) {
-        if let ActorKind::Human(Human { due: Some(due), .. }) = &actor.kind
-            && due.is_zero()
-        {
-            zero(spot, "due_seconds");
+        let limits = match &actor.kind {
+            ActorKind::Script(_) => [None; 3],
+            ActorKind::Llm(llm) => [
+                Some(("connect_seconds", llm.connect_limit)),
+                Some(("first_token_seconds", llm.first_token_limit)),
+                Some(("between_tokens_seconds", llm.between_tokens_limit)),
+            ],
+            ActorKind::Human(human) => [Some(("due_seconds", human.due)), None, None],
+        };
+        for (name, limit) in limits.into_iter().flatten() {
+            if limit.is_some_and(|limit| limit.is_zero()) {
+                zero(spot, name);
+            }
         }
     }
     for (spot, conversation) in conversations(workflow) {

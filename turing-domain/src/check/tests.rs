@@ -1,5 +1,7 @@
 //! Each kind of problem by example, and a definition that has none.
 
+mod models;
+
 use super::*;
 
 const HEADER: &str = "[workflow]\nid = 3001\nname = \"w\"\nentry = 1\n";
@@ -120,6 +122,8 @@ fn an_actor_that_cannot_be_started_is_an_error() {
         &llm("max_completion_tokens = 9"),
         &llm("protocol = \"ollama_chat\"\nmax_completion_tokens = 9"),
         &llm("protocol = \"openai_chat\"\nmax_completion_tokens = 9\nmax_tokens = 9"),
+        &llm("stream = false\nfirst_token_seconds = 9"),
+        &llm("stream = false\nbetween_tokens_seconds = 9"),
     ] {
         let expected = [(ProblemKind::UnusableActor, Place::Actor(ActorId(74)))];
         assert_eq!(fault(actor), expected, "{actor}");
@@ -127,6 +131,8 @@ fn an_actor_that_cannot_be_started_is_an_error() {
     for settings in [
         "",
         "max_tokens = 9",
+        "stream = false\nconnect_seconds = 9",
+        "first_token_seconds = 9\nbetween_tokens_seconds = 9",
         "protocol = \"openai_chat\"\nmax_tokens = 9",
         "protocol = \"openai_chat\"\nmax_completion_tokens = 9",
     ] {

@@ -11,7 +11,7 @@ pub struct WaveCompletion {
     pub conversation_id: ConversationId,
     /// The run.
     pub run_id: RunId,
-    /// How many postings were executed, failed ones included.
+    /// How many attempts were recorded in it, failed ones included.
     pub processed_count: u32,
     /// How many of them failed.
     pub failed_count: u32,

@@ -10,25 +10,27 @@ use crate::noted::Noted;
 /// Other programs write these too, so every field may be absent.
 #[derive(Event, Debug, Clone, PartialEq)]
 pub enum ConversationEvent {
-    /// A wave began: all postings that stand at the conversation are executed together.
+    /// A wave began: attempts are made at the conversation. Postings that become ready there before it
+    /// ends belong to it, too.
     ConversationStarted {
         /// The run.
         run_id: Noted<RunId>,
         /// The wave's number, from 1 over all runs.
         wave: Noted<u32>,
-        /// How many postings stood there.
+        /// How many postings stood there ready when it began.
         posting_count: Noted<u32>,
         /// The conversation.
         #[event(metadata)]
         conversation_id: Noted<ConversationId>,
     },
-    /// A wave ended.
+    /// A wave ended: none of its attempts is in progress.
     ConversationCompleted {
         /// The run.
         run_id: Noted<RunId>,
         /// The wave's number.
         wave: Noted<u32>,
-        /// How many postings were executed, failed ones included.
+        /// How many attempts were recorded in it, failed ones included; it may be more than stood there
+        /// when it began.
         processed_count: Noted<u32>,
         /// How many of them failed.
         failed_count: Noted<u32>,

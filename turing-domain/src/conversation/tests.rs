@@ -57,6 +57,21 @@ fn a_wave_begins_once_and_goes_on_after_a_crash() {
 }
 
 #[test]
+fn a_wave_may_do_more_than_stood_there_when_it_began() {
+    let done = WaveCompletion { processed_count: 21, ..completion(1, 3) };
+    given::<ConversationWaves>([started(1, 1)]).when(move |waves| waves.complete_wave(&done)).then(
+        [ConversationEvent::ConversationCompleted {
+            run_id: run(1).into(),
+            wave: 1.into(),
+            processed_count: 21.into(),
+            failed_count: 3.into(),
+            conversation_id: ID.into(),
+            duration_ms: 1000.into(),
+        }],
+    );
+}
+
+#[test]
 fn waves_are_numbered_over_all_runs() {
     given::<ConversationWaves>([started(1, 1), completed(1, 1)])
         .when(start(1))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ActorKind, BreakerPolicy, Conversation, Human, JsonSchema, Llm, LlmProtocol,
+    Actor, ActorKind, BreakerPolicy, Conversation, Human, JsonSchema, Llm, LlmProtocol, Reasoning,
     RetryPolicy, Script, Seconds, Workflow,
 };
 use crate::ids::{ActorId, ConversationId, WorkflowId};
@@ -67,6 +67,22 @@ enum ActorForm {
         max_completion_tokens: Option<u32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         api_key_env: Option<String>,
+        #[serde(default = "yes")]
+        stream: bool,
+        #[serde(default)]
+        structured: bool,
+        #[serde(default)]
+        reasoning: Reasoning,
+        #[serde(rename = "connect_seconds", default, skip_serializing_if = "Option::is_none")]
+        connect_limit: Option<Seconds>,
+        #[serde(rename = "first_token_seconds", default, skip_serializing_if = "Option::is_none")]
+        first_token_limit: Option<Seconds>,
+        #[serde(
+            rename = "between_tokens_seconds",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        between_tokens_limit: Option<Seconds>,
     },
     Human {
         id: ActorId,
@@ -76,6 +92,10 @@ enum ActorForm {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         due_seconds: Option<Seconds>,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl From<Form> for Workflow {
@@ -129,6 +149,12 @@ impl From<ActorForm> for Actor {
                 max_tokens,
                 max_completion_tokens,
                 api_key_env,
+                stream,
+                structured,
+                reasoning,
+                connect_limit,
+                first_token_limit,
+                between_tokens_limit,
             } => {
                 let llm = Llm {
                     model,
@@ -140,6 +166,12 @@ impl From<ActorForm> for Actor {
                     max_tokens,
                     max_completion_tokens,
                     api_key_env,
+                    stream,
+                    structured,
+                    reasoning,
+                    connect_limit,
+                    first_token_limit,
+                    between_tokens_limit,
                 };
                 (id, name, ActorKind::Llm(llm))
             }
@@ -168,6 +200,12 @@ impl From<Actor> for ActorForm {
                 max_tokens: llm.max_tokens,
                 max_completion_tokens: llm.max_completion_tokens,
                 api_key_env: llm.api_key_env,
+                stream: llm.stream,
+                structured: llm.structured,
+                reasoning: llm.reasoning,
+                connect_limit: llm.connect_limit,
+                first_token_limit: llm.first_token_limit,
+                between_tokens_limit: llm.between_tokens_limit,
             },
             ActorKind::Human(Human { form, due }) => {
                 Self::Human { id, name, form, due_seconds: due }

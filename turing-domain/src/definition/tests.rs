@@ -194,3 +194,48 @@ fn a_person_may_have_a_form_and_a_time_and_a_conversation_its_own() {
     let json = serde_json::to_string(&workflow).unwrap();
     assert_eq!(serde_json::from_str::<Workflow>(&json).unwrap(), workflow);
 }
+
+#[test]
+fn how_a_model_is_asked_has_defaults_and_can_be_said() {
+    let llm = |settings: &str| {
+        let text = FULL.replace("seed = 7", &format!("seed = 7\n{settings}"));
+        let workflow: Workflow = toml::from_str(&text).unwrap();
+        let json = serde_json::to_string(&workflow).unwrap();
+        assert_eq!(serde_json::from_str::<Workflow>(&json).unwrap(), workflow);
+        match workflow.actors[1].kind.clone() {
+            ActorKind::Llm(llm) => llm,
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = llm("");
+    assert!(plain.stream && !plain.structured);
+    assert_eq!(plain.reasoning, Reasoning::Drop);
+    let limits = [plain.connect_limit, plain.first_token_limit, plain.between_tokens_limit];
+    assert_eq!(limits, [None; 3]);
+    let told = llm("stream = false\nstructured = true\nreasoning = \"keep\"\n\
+                    connect_seconds = 0.5\nfirst_token_seconds = 30\nbetween_tokens_seconds = 9");
+    assert!(!told.stream && told.structured);
+    assert_eq!(told.reasoning, Reasoning::Keep);
+    assert_eq!(told.connect_limit.map(Seconds::get), Some(0.5));
+    assert_eq!(told.first_token_limit, Some(Seconds::from_whole(30)));
+    assert_eq!(told.between_tokens_limit, Some(Seconds::from_whole(9)));
+}
+
+#[test]
+fn a_conversation_says_what_its_answer_must_look_like() {
+    let text = FULL.replace(
+        "max_instruction_runs = 5",
+        "schema = { type = \"object\", required = [\"grade\"] }\nrepair = 1",
+    );
+    let workflow: Workflow = toml::from_str(&text).unwrap();
+    let json = serde_json::to_string(&workflow).unwrap();
+    assert_eq!(serde_json::from_str::<Workflow>(&json).unwrap(), workflow);
+    let conversation = workflow.conversation(ConversationId(9102)).unwrap();
+    let schema = conversation.schema.as_ref().unwrap().document();
+    assert_eq!(schema["required"][0], "grade");
+    assert_eq!(conversation.repair, 1);
+    let plain = workflow.conversation(ConversationId(9101)).unwrap();
+    assert_eq!((&plain.schema, plain.repair), (&None, 0));
+    let error = refusal(|text| text.replace("max_instruction_runs = 5", "schema = 3"));
+    assert!(error.contains("a schema is a table"), "{error}");
+}

@@ -52,7 +52,7 @@ pub struct Completion {
     pub llm: LlmUsage,
 }
 
-/// What a language model reports about an answer.
+/// What a language model, or its endpoint, reports about an answer, or about the lack of one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LlmUsage {
     /// The model that answered.
@@ -61,6 +61,16 @@ pub struct LlmUsage {
     pub prompt_tokens: Option<u64>,
     /// The tokens of the answer.
     pub completion_tokens: Option<u64>,
+    /// Why the answer ends where it ends, in the words of the endpoint.
+    pub finish_reason: Option<String>,
+    /// The tokens of the input that the endpoint had read before.
+    pub cached_tokens: Option<u64>,
+    /// The tokens of the answer that the model thought.
+    pub reasoning_tokens: Option<u64>,
+    /// How long it took to the first piece of a text, in milliseconds.
+    pub first_token_ms: Option<u64>,
+    /// How the endpoint calls the request.
+    pub request_id: Option<String>,
 }
 
 /// An attempt that failed.
@@ -74,8 +84,11 @@ pub struct Failure {
     pub error: String,
     /// What a script wrote to its standard error.
     pub stderr: Option<String>,
-    /// The model that was asked.
-    pub model: Option<String>,
+    /// What a language model reported all the same.
+    pub llm: LlmUsage,
+    /// Whether the actor did as it was asked, and its answer will not do: asked the same, it would
+    /// answer the same. Such a failure is not repeated.
+    pub is_final: bool,
     /// How long it took.
     pub duration: Option<Duration>,
     /// The pause that the actor asked for: the least delay before a repeat.

@@ -131,14 +131,18 @@ impl Posting {
                 run_id: run.run_id().into(),
             });
         }
-        repeat_or_route(
-            &mut run,
-            workflow,
-            conversation,
-            failure.attempt.retries,
-            &failure.failure_type,
-            Timing { now: failure.now, jitter: failure.jitter, retry_after: failure.retry_after },
-        )?;
+        let Failure { failure_type, now, jitter, retry_after, .. } = failure;
+        match failure.is_final {
+            true => {
+                let name = failure_type.as_str();
+                route(&mut run, workflow, conversation, On::Failure, name)?;
+            }
+            false => {
+                let retries = failure.attempt.retries;
+                let timing = Timing { now: *now, jitter: *jitter, retry_after: *retry_after };
+                repeat_or_route(&mut run, workflow, conversation, retries, failure_type, timing)?;
+            }
+        }
         Ok(end(run, conversation.id))
     }
 
@@ -204,6 +208,33 @@ impl Posting {
         Ok(vec![PostingEvent::PostingTerminal {
             reason: EndReason::Abandoned.into(),
             final_conversation_id: self.current_conversation_id().into(),
+            run_id: run_id.into(),
+        }])
+    }
+
+    /// Has the posting go on in its run by another definition, if that has all that it stands at; what
+    /// was counted stays. Nothing happens to a posting that has ended.
+    ///
+    /// # Errors
+    ///
+    /// A posting that is in no run or in another one stays as it is, and so does one that stands at
+    /// what the definition lacks.
+    pub fn move_to_definition(
+        &self,
+        workflow: &Workflow,
+        run_id: RunId,
+        digest: &str,
+    ) -> Result<Vec<PostingEvent>, PostingRejection> {
+        let run = self.run_of(run_id)?;
+        if self.is_terminal() {
+            return Ok(Vec::new());
+        }
+        same_workflow(workflow, run)?;
+        for id in run.open().keys().chain(run.finished().keys()) {
+            actor_of(workflow, conversation_in(workflow, *id)?)?;
+        }
+        Ok(vec![PostingEvent::PostingMovedToDefinition {
+            definition_digest: digest.to_owned().into(),
             run_id: run_id.into(),
         }])
     }

@@ -54,6 +54,21 @@ pub enum PostingEvent {
         prompt_tokens: Noted<u64>,
         /// The tokens of the answer.
         completion_tokens: Noted<u64>,
+        /// Why the answer ends where it ends, in the words of the endpoint.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        finish_reason: Noted<String>,
+        /// The tokens of the input that the endpoint had read before.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        cached_tokens: Noted<u64>,
+        /// The tokens of the answer that the model thought.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        reasoning_tokens: Noted<u64>,
+        /// How long it took to the first piece of a text, in milliseconds.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        first_token_ms: Noted<u64>,
+        /// How the endpoint calls the request.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        request_id: Noted<String>,
         /// The conversation that was executed.
         #[event(metadata)]
         conversation_id: Noted<ConversationId>,
@@ -136,6 +151,21 @@ pub enum PostingEvent {
         failure_type: Noted<FailureType>,
         /// The model that was asked.
         model: Noted<String>,
+        /// Why what was answered ends where it ends, in the words of the endpoint.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        finish_reason: Noted<String>,
+        /// The tokens of the input that the endpoint had read before.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        cached_tokens: Noted<u64>,
+        /// The tokens of what was answered that the model thought.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        reasoning_tokens: Noted<u64>,
+        /// How long it took to the first piece of a text, in milliseconds.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        first_token_ms: Noted<u64>,
+        /// How the endpoint calls the request.
+        #[serde(default, skip_serializing_if = "Noted::is_absent")]
+        request_id: Noted<String>,
         /// The conversation that was executed.
         #[event(metadata)]
         conversation_id: Noted<ConversationId>,
@@ -287,6 +317,14 @@ pub enum PostingEvent {
         execution_sequence: Vec<ConversationId>,
         /// The latest outputs, over those that were known before; `null` is none.
         outputs: BTreeMap<ConversationId, Payload>,
+    },
+    /// The posting goes on in its run by another definition; where it stands and what was counted stays.
+    PostingMovedToDefinition {
+        /// What tells the definition from another.
+        definition_digest: Noted<String>,
+        /// The run that it belongs to.
+        #[event(metadata)]
+        run_id: Noted<RunId>,
     },
     /// A person took a task, so that others leave it.
     HumanTaskClaimed {

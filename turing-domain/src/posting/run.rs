@@ -200,7 +200,10 @@ impl Aggregate for PostingRun {
             }
             // it is in none any more
             PostingStateImported { .. } => *self = Self::default(),
-            CircuitBreakerOpen { .. } | HumanTaskClaimed { .. } | HumanTaskReleased { .. } => {}
+            CircuitBreakerOpen { .. }
+            | HumanTaskClaimed { .. }
+            | HumanTaskReleased { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

@@ -170,7 +170,8 @@ impl Aggregate for Posting {
             | PathEnded { .. }
             | RetryScheduled { .. }
             | HumanTaskClaimed { .. }
-            | HumanTaskReleased { .. } => {}
+            | HumanTaskReleased { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
         let mut open = None;
         if let Some(run) = &mut self.run {

@@ -88,4 +88,30 @@ impl WorkflowRuns {
             }]),
         }
     }
+
+    /// Has a run go on with another definition. Nothing happens if it does so already.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such run, or it is over.
+    pub fn move_to_definition(
+        &self,
+        workflow_id: WorkflowId,
+        run_id: RunId,
+        digest: &str,
+    ) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
+        let run = self.run(run_id).ok_or(WorkflowRejection::UnknownRun { run_id })?;
+        if run.status != RunStatus::Open {
+            return Err(WorkflowRejection::RunOver { run_id });
+        }
+        if run.definition_digest.as_deref() == Some(digest) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![WorkflowEvent::WorkflowMovedToDefinition {
+            run_id: run_id.into(),
+            workflow_id: workflow_id.into(),
+            from_digest: run.definition_digest.clone().into(),
+            definition_digest: digest.to_owned().into(),
+        }])
+    }
 }

@@ -47,4 +47,15 @@ pub enum WorkflowEvent {
         /// What went wrong, for people.
         error: Noted<String>,
     },
+    /// A run goes on with another definition.
+    WorkflowMovedToDefinition {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// What tells the definition of before from another.
+        from_digest: Noted<String>,
+        /// What tells its definition from another now.
+        definition_digest: Noted<String>,
+    },
 }

@@ -22,7 +22,8 @@ pub struct WorkflowRun {
     pub posting_count: Option<u32>,
     /// What tells its input from another, if it was recorded.
     pub input_digest: Option<String>,
-    /// What tells its definition from another, if it was recorded.
+    /// What tells its definition from another, if it was recorded: the one that it was moved to last,
+    /// or began with.
     pub definition_digest: Option<String>,
     /// How far it is.
     pub status: RunStatus,
@@ -99,10 +100,18 @@ impl Aggregate for WorkflowRuns {
                 let error = error.0.clone().unwrap_or_default();
                 self.end(run_id.0, RunStatus::Failed(error));
             }
+            WorkflowMovedToDefinition { run_id, definition_digest, .. } => {
+                let run = self.runs.iter_mut().rfind(|run| Some(run.run_id) == run_id.0);
+                if let (Some(run), Some(digest)) = (run, &definition_digest.0)
+                    && run.status == RunStatus::Open
+                {
+                    run.definition_digest = Some(digest.clone());
+                }
+            }
         }
     }
 }
 
 impl Snapshotted for WorkflowRuns {
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
 }

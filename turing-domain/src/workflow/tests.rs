@@ -185,3 +185,43 @@ fn an_end_without_a_run_id_ends_no_run() {
     });
     assert_eq!(runs.open_run().map(|open| open.run_id), Some(run(1)));
 }
+
+fn moved(number: u128, from: &str, to: &str) -> WorkflowEvent {
+    WorkflowEvent::WorkflowMovedToDefinition {
+        run_id: run(number).into(),
+        workflow_id: ID.into(),
+        from_digest: from.to_owned().into(),
+        definition_digest: to.to_owned().into(),
+    }
+}
+
+#[test]
+fn a_run_is_moved_to_another_definition_and_back() {
+    let decided = given::<WorkflowRuns>([started(1, "a")])
+        .when(|runs| runs.move_to_definition(ID, run(1), "e"))
+        .then([moved(1, "d", "e")])
+        .then_again_nothing();
+    let open = decided.state().open_run().unwrap().clone();
+    assert_eq!(open.definition_digest.as_deref(), Some("e"));
+    given::<WorkflowRuns>([started(1, "a"), moved(1, "d", "e")])
+        .when(|runs| runs.move_to_definition(ID, run(1), "d"))
+        .then([moved(1, "e", "d")]);
+}
+
+#[test]
+fn a_run_that_is_over_or_unknown_is_not_moved() {
+    given::<WorkflowRuns>([started(1, "a"), completed(1)])
+        .when(|runs| runs.move_to_definition(ID, run(1), "e"))
+        .then_rejected(WorkflowRejection::RunOver { run_id: run(1) });
+    given::<WorkflowRuns>([])
+        .when(|runs| runs.move_to_definition(ID, run(1), "e"))
+        .then_rejected(WorkflowRejection::UnknownRun { run_id: run(1) });
+}
+
+#[test]
+fn what_a_run_completed_with_is_the_definition_that_it_was_moved_to() {
+    let history = [started(1, "a"), moved(1, "d", "e"), completed(1)];
+    let runs: WorkflowRuns = es_core::execution::fold(&history);
+    assert!(runs.completed_with("a", "e").is_some());
+    assert!(runs.completed_with("a", "d").is_none());
+}

@@ -3,16 +3,19 @@
 pub(crate) mod actor;
 pub(crate) mod conversation;
 pub(crate) mod cutover;
+pub(crate) mod definition;
+pub(crate) mod executions;
 pub(crate) mod imports;
 pub(crate) mod posting;
 pub(crate) mod shared;
 pub(crate) mod tasks;
+pub(crate) mod told;
 pub(crate) mod workflow;
 
 use es_core::Event;
 use turing_domain::{
     ActorBreaker, ConversationEvent, ConversationWaves, Cutover, Posting, PostingEvent,
-    WorkflowEvent, WorkflowRuns,
+    RecordedDefinitions, WorkflowEvent, WorkflowRuns,
 };
 
 es_testing::aggregate_laws! {
@@ -58,6 +61,17 @@ es_testing::aggregate_laws! {
     snapshots = true,
     golden = "tests/golden/actor",
     examples = actor::examples(),
+}
+
+es_testing::aggregate_laws! {
+    name = definition_laws,
+    aggregate = RecordedDefinitions,
+    events = definition::events(),
+    commands = definition::commands(),
+    decide = definition::decide,
+    snapshots = true,
+    golden = "tests/golden/definition",
+    examples = definition::examples(),
 }
 
 es_testing::aggregate_laws! {

@@ -157,7 +157,8 @@ GRANT SELECT ON
     "{schema}".posting_state_snapshots,
     "{schema}".cutovers,
     "{schema}".cutover_discrepancies,
-    "{schema}".cutover_open_discrepancies
+    "{schema}".cutover_open_discrepancies,
+    "{schema}".cutover_past_discrepancies
 TO {roles}_reader;
 
 -- no position: it is the database's to give

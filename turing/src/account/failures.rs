@@ -144,7 +144,8 @@ impl Failures {
             | BranchTaken { .. }
             | CircuitBreakerOpen { .. }
             | HumanTaskClaimed { .. }
-            | HumanTaskReleased { .. } => {}
+            | HumanTaskReleased { .. }
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use turing_domain::PostingId;
+use turing_domain::{Conversation, PostingId};
 
 use crate::run::Observer;
 
@@ -26,6 +26,12 @@ impl Watch {
         }
     }
 
+    fn begins(&mut self, posting: PostingId) {
+        let now = Instant::now();
+        self.first.get_or_insert(now);
+        self.begun.insert(posting, now);
+    }
+
     /// How many ended.
     pub(super) fn steps(&self) -> usize {
         self.times.len()
@@ -46,10 +52,8 @@ impl Watch {
 }
 
 impl Observer for Watch {
-    fn attempt_begins(&mut self, posting: PostingId, _limit: Option<Duration>) {
-        let now = Instant::now();
-        self.first.get_or_insert(now);
-        self.begun.insert(posting, now);
+    fn attempt_begins(&mut self, _: &Conversation, posting: PostingId, _: Option<Duration>) {
+        self.begins(posting);
     }
 
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
@@ -90,10 +94,10 @@ mod tests {
     fn steps_are_counted_with_how_they_ended() {
         let mut watch = Watch::default();
         for (posting, has_failed) in [(1, false), (2, true), (1, false)] {
-            watch.attempt_begins(PostingId(posting), None);
+            watch.begins(PostingId(posting));
             watch.attempt_ends(PostingId(posting), has_failed);
         }
-        // who began in another wave is nobody's step
+        // who began before is nobody's step
         watch.attempt_ends(PostingId(3), false);
         assert_eq!((watch.steps(), watch.succeeded()), (3, 2));
         assert!(watch.whole() >= watch.percentile(100));

@@ -1,5 +1,6 @@
 //! What the commands take.
 
+use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use turing_domain::{ActorBreaker, ConversationWaves, Cutover, Posting, WorkflowR
 use super::Failure;
 use super::output::shown;
 use super::run_name::RunName;
+use crate::metrics::address;
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::StoreUrl;
 
@@ -37,6 +39,10 @@ pub(super) struct Common {
 pub(super) struct CallArgs {
     #[command(flatten)]
     pub(super) common: Common,
+    /// Serve metrics for Prometheus at this address while it runs, such as 127.0.0.1:9464; with port 0 at
+    /// one that is free, which is told.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    pub(super) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
 }
@@ -71,6 +77,9 @@ pub(super) enum RunCommand {
     /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
     /// too.
     Resume(OneRunArgs),
+    /// Have a run that is in progress, and that no process carries out now, go on by another definition:
+    /// its open postings stay where they stand, and what was counted stays.
+    Migrate(MigrateRunArgs),
 }
 
 #[derive(Debug, Args)]
@@ -99,18 +108,47 @@ pub(super) struct ShowArgs {
     /// List the postings that ended otherwise than as completed instead, each with its error.
     #[arg(long)]
     pub(super) failed: bool,
+    /// Print the definition that the run is carried out by instead, word for word as its file had it.
+    #[arg(long, conflicts_with = "failed")]
+    pub(super) definition: bool,
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateRunArgs {
+    /// The run's id, or the beginning of it.
+    pub(super) run: RunName,
+    /// The definition by which it is to go on, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) definition: PathBuf,
+    /// Write nothing: say which postings would be moved, from where, and which could not be.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Where the definition of a run that there is comes from.
+#[derive(Debug, Default, Args)]
+pub(super) struct PlaceArgs {
+    /// The workflow definition, a TOML file; to go on, the one that the run began with or was moved to
+    /// [default: that one, as the store has it]
+    #[arg(long, value_name = "FILE")]
+    pub(super) workflow: Option<PathBuf>,
+    /// Where the scripts of the definition in the store are [default: the folder of its file]
+    #[arg(long, value_name = "DIR", conflicts_with = "workflow")]
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// A run that there is.
 #[derive(Debug, Args)]
 pub(super) struct OneRunArgs {
-    /// The run's id, or the beginning of it [default: the run of the workflow that began last]
+    /// The run's id, or the beginning of it [default: the run that began last, of the workflow if its
+    /// definition is given]
     pub(super) run: Option<RunName>,
-    /// The workflow definition, a TOML file; to go on, the one that the run began with.
-    #[arg(long, value_name = "FILE")]
-    pub(super) workflow: PathBuf,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     #[command(flatten)]
     pub(super) call: CallArgs,
 }

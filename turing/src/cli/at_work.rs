@@ -1,10 +1,10 @@
-//! How far a call is: what it does with how many postings, its run's wave, the attempts in progress,
+//! How far a call is: what it does with how many postings, its run's waves, the attempts in progress,
 //! and which of them lasts longest.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use turing_domain::PostingId;
+use turing_domain::{ConversationId, PostingId};
 
 use super::telling::Below;
 
@@ -16,7 +16,8 @@ pub(super) struct AtWork {
     /// How many postings have ended, and of how many.
     pub(super) ended: usize,
     pub(super) postings: usize,
-    wave: Option<Wave>,
+    /// The waves that are open.
+    waves: BTreeMap<ConversationId, Wave>,
     attempts: BTreeMap<PostingId, Attempt>,
     /// When something is attempted again, where nothing can be before, and why.
     waits: Option<(Option<Instant>, String)>,
@@ -47,13 +48,23 @@ impl Phase {
 #[derive(Debug)]
 struct Wave {
     name: String,
+    /// How many attempts it has, as far as is known.
     size: usize,
+    begun: usize,
     ended: usize,
     failed: usize,
 }
 
+impl Wave {
+    /// What became ready since the wave began belongs to it.
+    fn size(&self) -> usize {
+        self.size.max(self.begun)
+    }
+}
+
 #[derive(Debug)]
 struct Attempt {
+    conversation: ConversationId,
     began: Instant,
     /// How long it may take; `None` if any time.
     limit: Option<Duration>,
@@ -74,13 +85,14 @@ impl AtWork {
         (self.phase, self.postings) = (None, postings);
     }
 
-    pub(super) fn wave_begins(&mut self, name: String, size: usize) {
-        self.wave = Some(Wave { name, size, ended: 0, failed: 0 });
+    pub(super) fn wave_begins(&mut self, conversation: ConversationId, name: String, size: usize) {
+        let wave = Wave { name, size, begun: 0, ended: 0, failed: 0 };
+        self.waves.insert(conversation, wave);
         (self.phase, self.waits) = (None, None);
     }
 
-    pub(super) fn wave_ends(&mut self) {
-        self.wave = None;
+    pub(super) fn wave_ends(&mut self, conversation: ConversationId) {
+        self.waves.remove(&conversation);
     }
 
     pub(super) fn waits(&mut self, until: Option<Instant>, why: String) {
@@ -94,19 +106,38 @@ impl AtWork {
 
     pub(super) fn attempt_begins(
         &mut self,
+        conversation: ConversationId,
         posting: PostingId,
         limit: Option<Duration>,
         now: Instant,
     ) {
-        self.attempts.insert(posting, Attempt { began: now, limit });
+        self.attempts.insert(posting, Attempt { conversation, began: now, limit });
+        if let Some(wave) = self.waves.get_mut(&conversation) {
+            wave.begun += 1;
+        }
     }
 
     pub(super) fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
-        self.attempts.remove(&posting);
-        if let Some(wave) = &mut self.wave {
+        let attempt = self.attempts.remove(&posting);
+        let wave = attempt.and_then(|attempt| self.waves.get_mut(&attempt.conversation));
+        if let Some(wave) = wave {
             wave.ended += 1;
             wave.failed += usize::from(has_failed);
         }
+    }
+
+    /// The waves that are open as if they were one, which has the name of the first.
+    fn at_waves(&self) -> Option<Wave> {
+        let mut waves = self.waves.values();
+        let first = waves.next()?;
+        let name = match waves.len() {
+            0 => first.name.clone(),
+            more => format!("{} and {more} more", first.name),
+        };
+        let sum = |what: fn(&Wave) -> usize| self.waves.values().map(what).sum::<usize>();
+        let (size, begun) = (sum(Wave::size), sum(|wave| wave.begun));
+        let (ended, failed) = (sum(|wave| wave.ended), sum(|wave| wave.failed));
+        Some(Wave { name, size, begun, ended, failed })
     }
 
     /// The attempt that lasts longest, and for how long.
@@ -121,11 +152,11 @@ impl AtWork {
             return phase.told() + &self.store(now);
         }
         let Self { ended, postings, .. } = self;
-        let mut told = match (&self.wave, &self.waits) {
-            (Some(Wave { name, size, ended, failed: 0 }), _) => {
+        let mut told = match (self.at_waves(), &self.waits) {
+            (Some(Wave { name, size, ended, failed: 0, .. }), _) => {
                 format!("{name}: {ended} of {size} ended")
             }
-            (Some(Wave { name, size, ended, failed }), _) => {
+            (Some(Wave { name, size, ended, failed, .. }), _) => {
                 format!("{name}: {ended} of {size} ended, {failed} of them failed")
             }
             (None, None) => format!("{ended} of {postings} postings ended"),
@@ -162,11 +193,11 @@ impl AtWork {
 
     /// In few words for beside a bar.
     fn shown(&self, now: Instant) -> String {
-        let Some(Wave { name, size, ended, .. }) = &self.wave else {
+        let Some(Wave { name, size, begun, .. }) = self.at_waves() else {
             return self.waits.as_ref().map_or_else(String::new, |(_, why)| why.clone());
         };
         let count = self.attempts.len();
-        let mut shown = format!("{name}: {} to do", size.saturating_sub(ended + count));
+        let mut shown = format!("{name}: {} to do", size.saturating_sub(begun));
         if let Some((posting, seconds)) = self.longest(now) {
             shown += &format!(", {count} at work, posting {posting} for {seconds} s");
         }
@@ -175,7 +206,7 @@ impl AtWork {
 
     /// What is still waited for when the run is asked to stop.
     pub(super) fn stopping(&self, now: Instant) -> String {
-        let left = |Attempt { began, limit }: &Attempt| {
+        let left = |Attempt { began, limit, .. }: &Attempt| {
             let end = began.checked_add((*limit)?)?;
             Some(end.saturating_duration_since(now))
         };
@@ -205,6 +236,8 @@ impl AtWork {
 mod tests {
     use super::*;
 
+    const CHECK: ConversationId = ConversationId(10);
+
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -213,11 +246,11 @@ mod tests {
     fn the_longest_attempt_is_named() {
         let (mut run, now) = (AtWork { postings: 9, ..AtWork::default() }, Instant::now());
         assert_eq!(run.told(now), "0 of 9 postings ended");
-        run.wave_begins("10 check".to_owned(), 6);
+        run.wave_begins(CHECK, "10 check".to_owned(), 6);
         assert_eq!(run.told(now), "10 check: 0 of 6 ended");
         assert_eq!(run.shown(now), "10 check: 6 to do");
-        run.attempt_begins(PostingId(2), None, now + seconds(1));
-        run.attempt_begins(PostingId(1), None, now + seconds(5));
+        run.attempt_begins(CHECK, PostingId(2), None, now + seconds(1));
+        run.attempt_begins(CHECK, PostingId(1), None, now + seconds(5));
         let told = "10 check: 0 of 6 ended, 2 at work, the longest is posting 2, for 25 s";
         assert_eq!(run.told(now + seconds(26)), told);
         let shown = "10 check: 4 to do, 2 at work, posting 2 for 25 s";
@@ -229,11 +262,34 @@ mod tests {
         run.attempt_ends(PostingId(1), false);
         assert_eq!(run.told(now), "10 check: 2 of 6 ended, 1 of them failed");
         assert_eq!(run.shown(now), "10 check: 4 to do");
-        run.wave_ends();
+        run.wave_ends(CHECK);
         run.waits(Some(now + seconds(30)), "1 attempt waits for actor 7".to_owned());
         let told = "0 of 9 postings ended; 1 attempt waits for actor 7; going on in 30.0 s";
         assert_eq!(run.told(now), told);
         assert_eq!(run.shown(now), "1 attempt waits for actor 7");
+    }
+
+    #[test]
+    fn waves_that_are_open_together_are_told_as_one() {
+        let (mut run, now) = (AtWork { postings: 9, ..AtWork::default() }, Instant::now());
+        let grade = ConversationId(20);
+        run.wave_begins(CHECK, "10 check".to_owned(), 2);
+        run.attempt_begins(CHECK, PostingId(1), None, now);
+        run.attempt_begins(CHECK, PostingId(2), None, now);
+        run.attempt_ends(PostingId(2), false);
+        run.wave_begins(grade, "20 grade".to_owned(), 1);
+        run.attempt_begins(grade, PostingId(2), None, now + seconds(1));
+        assert_eq!(run.shown(now), "10 check and 1 more: 0 to do, 2 at work, posting 1 for 0 s");
+        run.attempt_ends(PostingId(2), true);
+        let told = "10 check and 1 more: 2 of 3 ended, 1 of them failed, 1 at work, the longest is \
+                    posting 1, for 9 s";
+        assert_eq!(run.told(now + seconds(9)), told);
+        // one that became ready since belongs to the wave
+        run.attempt_begins(grade, PostingId(3), None, now);
+        run.attempt_ends(PostingId(1), false);
+        run.wave_ends(CHECK);
+        let told = "20 grade: 1 of 2 ended, 1 of them failed, 1 at work, the longest is posting 3, for 0 s";
+        assert_eq!(run.told(now), told);
     }
 
     #[test]
@@ -250,9 +306,9 @@ mod tests {
         assert_eq!(call.told(now), "0 of 100000 postings ended");
         call.phase("entering postings", 1, Some(100_000));
         assert_eq!(call.told(now), "entering postings: 1 of 100000");
-        call.wave_begins("10 check".to_owned(), 6);
+        call.wave_begins(CHECK, "10 check".to_owned(), 6);
         assert_eq!(call.told(now), "10 check: 0 of 6 ended");
-        call.wave_ends();
+        call.wave_ends(CHECK);
         call.phase("bringing the read models up to date", 0, None);
         assert_eq!(call.told(now), "bringing the read models up to date");
     }
@@ -261,15 +317,15 @@ mod tests {
     fn who_stops_it_is_told_how_long_that_takes_at_most() {
         let (mut run, now) = (AtWork::default(), Instant::now());
         assert_eq!(run.stopping(now), "no attempt is in progress");
-        run.attempt_begins(PostingId(1), Some(seconds(15)), now);
+        run.attempt_begins(CHECK, PostingId(1), Some(seconds(15)), now);
         let told = "1 attempt is in progress and ends within 15 s";
         assert_eq!(run.stopping(now), told);
         assert_eq!(run.stopping(now + Duration::from_millis(100)), told);
         assert!(run.stopping(now + seconds(20)).ends_with(" within 1 s"));
-        run.attempt_begins(PostingId(2), Some(seconds(60)), now);
+        run.attempt_begins(CHECK, PostingId(2), Some(seconds(60)), now);
         let told = "2 attempts are in progress and end within 60 s";
         assert_eq!(run.stopping(now), told);
-        run.attempt_begins(PostingId(3), None, now);
+        run.attempt_begins(CHECK, PostingId(3), None, now);
         let told = "3 attempts are in progress, which may take any time";
         assert_eq!(run.stopping(now), told);
         run.store_away(Some(now + seconds(30)));

@@ -47,7 +47,7 @@ pub(super) async fn execute(
     let BenchArgs { postings, sequence, parallel, common } = args;
     let url = common.store()?;
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let parallelism = parallel.unwrap_or_else(processors).min(descriptors::enough_for());
+    let parallelism = parallel.unwrap_or_else(processors).min(descriptors::enough_for(0));
     let plan = Plan { postings, sequence, parallelism };
     let mut heard = interrupts.going()?;
     let mut ground = Ground::beside(&url)?;

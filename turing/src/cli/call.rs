@@ -1,14 +1,15 @@
 //! What the commands that run a workflow have in common, from their begin to their report.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::sync::watch;
 
-use super::arguments::{CallArgs, HowArgs};
+use super::arguments::{CallArgs, HowArgs, PlaceArgs};
 use super::interrupts::Interrupts;
 use super::output::{Output, counted};
 use super::progress::Progress;
 use super::report::tell_done;
+use super::run_name::RunName;
 use super::signs::Signs;
 use super::telling::{tell, tell_times};
 use super::told::Taken;
@@ -17,6 +18,8 @@ use super::{Failure, Verdict, exit_code, held_back};
 use crate::definition::Definition;
 use crate::descriptors;
 use crate::lock::RunLock;
+use crate::metrics::{CONNECTIONS, Metrics, Serving};
+use crate::proposal::quoted;
 use crate::run::{Intake, RunOptions, RunOutcome, run};
 use crate::script::THIS_PROGRAM;
 use crate::store::{Access, Store, StoreUrl};
@@ -30,8 +33,11 @@ pub(super) struct Call<'a> {
     pub(super) url: StoreUrl,
     pub(super) definition: Definition,
     pub(super) signs: Signs,
-    /// The definition's file, if it is there as well when the call is over.
-    pub(super) file: Option<PathBuf>,
+    /// Where metrics are served, if that is asked for.
+    serving: Option<Serving>,
+    /// What a command for one of its runs has behind the run, if its scripts are there as well when the
+    /// call is over.
+    pub(super) again: Option<String>,
     /// Whether postings that are refused or fail are meant to be.
     pub(super) is_example: bool,
     interrupts: &'a Interrupts,
@@ -64,14 +70,38 @@ impl<'a> Call<'a> {
         workflow: &Path,
         interrupts: &'a Interrupts,
     ) -> Result<Self, Failure> {
-        tell_times();
-        interrupts.before()?;
-        let url = args.common.store()?;
-        args.pace.snapshot_interval()?;
+        let url = ready(&args, interrupts)?;
         let definition = Definition::load(workflow)?;
         let signs = Signs::new(args.pace.quiet);
-        let file = Some(workflow.to_owned());
-        Ok(Self { args, url, definition, signs, file, is_example: false, interrupts })
+        let serving = serving(&args, &definition)?;
+        let again = Some(format!(" --workflow {}", quoted(workflow.display())));
+        Ok(Self { args, url, definition, signs, serving, again, is_example: false, interrupts })
+    }
+
+    /// The same for a run that there is, with the definition that is given, or else with its own as the
+    /// store has it. Answers which run is meant, as far as that is known.
+    pub(super) async fn of_run(
+        args: CallArgs,
+        run: Option<RunName>,
+        place: &PlaceArgs,
+        interrupts: &'a Interrupts,
+    ) -> Result<(Self, Option<RunName>), Failure> {
+        if let Some(file) = &place.workflow {
+            return Ok((Self::begin(args, file, interrupts)?, run));
+        }
+        let url = ready(&args, interrupts)?;
+        let store = Store::open(&url, Access::Read).await?;
+        let found = place.definition(&store, &run).await;
+        store.close().await;
+        let (run_id, definition) = found?;
+        let signs = Signs::new(args.pace.quiet);
+        let folder = place.folder.as_ref();
+        let again = folder.map(|folder| format!(" --folder {}", quoted(folder.display())));
+        let again = Some(again.unwrap_or_default());
+        let serving = serving(&args, &definition)?;
+        let call =
+            Self { args, url, definition, signs, serving, again, is_example: false, interrupts };
+        Ok((call, Some(RunName::Whole(run_id))))
     }
 
     /// Runs what `take` finds in the store, and prints how that ended.
@@ -91,6 +121,9 @@ impl<'a> Call<'a> {
             Ok::<_, Failure>(tell_done(&store, &done, &self, output).await)
         };
         let done = done.await;
+        if let Some(serving) = &self.serving {
+            serving.stop();
+        }
         self.interrupts.over(exit_code(&done));
         store.close().await;
         done
@@ -105,7 +138,11 @@ impl<'a> Call<'a> {
         let options = self.options(&how)?;
         let (stop, stopped) = watch::channel(false);
         let going = self.signs.going();
-        let mut progress = Progress::new(&self.definition, &self.url, going);
+        let metrics = self.serving.as_ref().map(Serving::metrics);
+        if let Some(metrics) = metrics {
+            metrics.ask(store).await;
+        }
+        let mut progress = Progress::new(&self.definition, &self.url, going, metrics.cloned());
         let mut heard = self.interrupts.going()?;
         let definition = self.definition.clone();
         let running = run(store, lock, definition, intake, options, stopped, &mut progress);
@@ -123,6 +160,11 @@ impl<'a> Call<'a> {
             tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
         };
         let was_asked = *stop.borrow();
+        if let (Some(metrics), RunOutcome::Finished(report) | RunOutcome::Stopped(report)) =
+            (metrics, &outcome)
+        {
+            metrics.events(report.events);
+        }
         going.phase("bringing the read models up to date", 0, None);
         let read_models =
             if was_asked { not_kept() } else { keep_read_models(store, &mut heard).await };
@@ -137,7 +179,8 @@ impl<'a> Call<'a> {
         descriptors::check_attempt().map_err(Failure::NoAttempt)?;
         let mut options = RunOptions::new(THIS_PROGRAM);
         options.parallelism = self.args.pace.parallel.unwrap_or(options.parallelism);
-        let enough_for = descriptors::enough_for();
+        let connections = self.serving.as_ref().map_or(0, |_| CONNECTIONS);
+        let enough_for = descriptors::enough_for(connections);
         if options.parallelism > enough_for
             && let Some(limit) = descriptors::limit()
         {
@@ -155,4 +198,25 @@ impl<'a> Call<'a> {
         options.snapshot_interval = self.args.pace.snapshot_interval()?;
         Ok(options)
     }
+}
+
+/// Serves metrics, if that is asked for, from before anything else is begun.
+fn serving(args: &CallArgs, definition: &Definition) -> Result<Option<Serving>, Failure> {
+    let Some(address) = args.metrics else { return Ok(None) };
+    let serving = Serving::begin(address, Metrics::new(&definition.workflow))
+        .map_err(|source| Failure::Metrics { address, source })?;
+    // nobody else knows which port the system chose
+    if !args.pace.quiet || address.port() == 0 {
+        tell(format_args!("metrics are at http://{}/metrics", serving.address()));
+    }
+    Ok(Some(serving))
+}
+
+/// Looks at all that can be wrong beside the definition, and answers which store it is about.
+fn ready(args: &CallArgs, interrupts: &Interrupts) -> Result<StoreUrl, Failure> {
+    tell_times();
+    interrupts.before()?;
+    let url = args.common.store()?;
+    args.pace.snapshot_interval()?;
+    Ok(url)
 }

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use turing_domain::{CutoverPhase, PostingId, Resolution, Who};
 
 use super::interrupts::Interrupts;
-use super::output::{Output, shown};
+use super::output::{Output, counted, shown};
 use super::{Common, Failure, Verdict};
 use crate::cutover::{BackfillOptions, CutoverError, Intent, MappingFile, Mover, Resolving};
 use crate::store::postgres::Role;
@@ -214,6 +214,9 @@ impl ValidateArgs {
     }
 }
 
+/// What holds of a cutover that is to be created.
+const MAPPED: &str = "the mapping of a cutover that is created is read before";
+
 pub(super) async fn execute(
     args: CutoverArgs,
     interrupts: &Interrupts,
@@ -228,9 +231,16 @@ pub(super) async fn execute(
         );
         return Err(Failure::Usage { what });
     }
+    // what is wrong with the file itself needs no database
+    let mapping = match command {
+        CutoverCommand::Create(args) => {
+            Some(MappingFile::load(&args.mapping).map_err(CutoverError::from)?)
+        }
+        _ => None,
+    };
     let access = if args.only_looks() { Access::Read } else { Access::Existing };
     let store = Store::open(&url, access).await?;
-    let done = Box::pin(carry_out(&store, command, interrupts, output)).await;
+    let done = Box::pin(carry_out(&store, command, mapping.as_ref(), interrupts, output)).await;
     store.close().await;
     done
 }
@@ -238,6 +248,7 @@ pub(super) async fn execute(
 async fn carry_out(
     store: &Store,
     command: &CutoverCommand,
+    mapping: Option<&MappingFile>,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
@@ -245,11 +256,14 @@ async fn carry_out(
     let mover = Mover::new(store, command.who())?;
     let json = command.common().json;
     if command.step().is_some_and(|step| step.dry_run) {
-        return dry_run(&mover, command, output).await;
+        return dry_run(&mover, command, mapping, output).await;
     }
     match command {
         Sub::Status(_) => status::execute(&mover, json, output).await,
-        Sub::Create(args) => phases::create(&mover, args, output).await,
+        Sub::Create(_) => {
+            let mapping = mapping.expect(MAPPED);
+            phases::create(&mover, mapping, json, output).await
+        }
         Sub::DualWrite(_) => phases::dual_write(&mover, json, output).await,
         Sub::Backfill(args) => backfill::execute(&mover, args, interrupts, output).await,
         Sub::Validate(args) => validate::execute(&mover, args, interrupts, output).await,
@@ -259,10 +273,16 @@ async fn carry_out(
     }
 }
 
+/// So many of something.
+fn many(count: u64, what: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), what)
+}
+
 /// Prints what a step would do.
 async fn dry_run(
     mover: &Mover,
     command: &CutoverCommand,
+    mapping: Option<&MappingFile>,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     use CutoverCommand as Sub;
@@ -273,15 +293,11 @@ async fn dry_run(
         }
         _ => false,
     };
-    let mapping;
     let resolving;
     let intent = match command {
         // it takes no step
         Sub::Status(_) => return status::execute(mover, json, output).await,
-        Sub::Create(args) => {
-            mapping = MappingFile::load(&args.mapping).map_err(CutoverError::from)?;
-            Intent::Create(&mapping)
-        }
+        Sub::Create(_) => Intent::Create(mapping.expect(MAPPED)),
         Sub::DualWrite(_) => Intent::DualWrite,
         Sub::Backfill(_) => Intent::Backfill,
         Sub::Validate(args) => match args.resolving() {

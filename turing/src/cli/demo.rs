@@ -44,7 +44,7 @@ pub(super) async fn execute(
     // some postings are broken on purpose
     call.is_example = true;
     if files.is_none() {
-        call.file = None;
+        call.again = None;
     }
     let (url, is_json, is_quiet) = (call.url.clone(), call.args.common.json, call.args.pace.quiet);
     // it is there to be tried out: no other command makes a store in somebody's database

@@ -1,6 +1,7 @@
 //! Why a command ends without its answer, and what is told of that.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use es_core::execution::StoreError;
@@ -20,6 +21,10 @@ pub(super) enum Failure {
     StoreUrl(#[from] StoreUrlError),
     #[error(transparent)]
     Definition(#[from] crate::definition::DefinitionError),
+    #[error(transparent)]
+    OfRun(#[from] crate::definition::OfRunError),
+    #[error(transparent)]
+    Given(#[from] crate::given::GivenError),
     #[error(transparent)]
     Intake(#[from] crate::run::IntakeError),
     #[error(transparent)]
@@ -76,6 +81,15 @@ pub(super) enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
+    #[error(
+        "--metrics: nothing can be served at {address}; give another port, or port 0 for any that is \
+         free"
+    )]
+    Metrics {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("there is not enough left for one attempt, so that none is begun")]
     NoAttempt(#[source] std::io::Error),
     #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
@@ -106,6 +120,8 @@ impl Failure {
     pub(super) fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
         use crate::bench::BenchError;
+        use crate::definition::{OfRunError, RecordedError};
+        use crate::given::GivenError;
         use crate::lock::LockError;
         use crate::postings::PostingsError;
         use crate::read_models::RepairError;
@@ -119,10 +135,19 @@ impl Failure {
             Self::Run(error) if error.is_of_starts() => NoStore,
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
+            Self::Given(GivenError::Definition(error)) | Self::OfRun(error) => match error {
+                OfRunError::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
+                OfRunError::NotRecorded { .. }
+                | OfRunError::Recorded(RecordedError::Malformed { .. }) => Wrong,
+                _ => NoStore,
+            },
+            Self::Given(GivenError::Store(_) | GivenError::Load(_)) => NoStore,
+            Self::Given(_) => Found,
             Self::NotFound { .. } => Found,
             Self::Postings(PostingsError::Unkept { .. })
             | Self::Intake(IntakeError::Postings(PostingsError::Unkept { .. })) => NoStore,
             Self::DemoFiles { source, .. } if is_of_the_disk(source) => NoStore,
+            Self::Metrics { .. } => NoStore,
             Self::Interrupted | Self::BackupInterrupted => Stopped,
             Self::Cutover(error) => verdict_of(error),
             Self::People(error) => verdict_of_people(error),
@@ -185,7 +210,8 @@ fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
         | CutoverError::Rejected(_)
         | CutoverError::NotConfirmed { .. }
         | CutoverError::WrittenSinceArchive { .. }
-        | CutoverError::ArchiveExists { .. } => Verdict::Wrong,
+        | CutoverError::ArchiveExists { .. }
+        | CutoverError::ArchiveInTheWay { .. } => Verdict::Wrong,
     }
 }
 

@@ -92,12 +92,22 @@ impl Output {
         self.text(format!("{first}{}", wrapped(&text, width).join(&between)));
     }
 
+    /// Prints a text to the last byte, and nothing behind it.
+    pub(super) fn verbatim(&mut self, text: impl std::fmt::Display) {
+        self.piece_of(format_args!("{text}"));
+    }
+
     /// Prints a text for other programs, as it is.
     pub(super) fn text(&mut self, text: impl std::fmt::Display) {
+        self.piece_of(format_args!("{text}\n"));
+    }
+
+    fn piece_of(&mut self, text: std::fmt::Arguments<'_>) {
         if self.is_over() {
             return;
         }
-        self.waiting += &format!("{text}\n");
+        // a String takes whatever is written into it
+        let _ = std::fmt::Write::write_fmt(&mut self.waiting, text);
         if self.waiting.len() >= self.piece {
             self.write();
         }

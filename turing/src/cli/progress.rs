@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::{
+    Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
+};
 
-use super::at_work::AtWork;
 use super::check::summary;
 use super::output::{counted, shown};
 use super::signs::Going;
 use super::telling::{tell, tell_progress};
 use crate::breakers::OpenBreaker;
 use crate::definition::{Definition, Finding};
+use crate::metrics::Metrics;
 use crate::proposal::command;
-use crate::run::{Before, GivenUp, Observer, Preparation, Wait};
+use crate::run::{Before, GivenUp, Observer, Preparation, Sight, Wait};
 use crate::store::StoreUrl;
 
-/// Tells progress on standard error.
+/// Tells progress on standard error, and what is to be counted to the metrics.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// The workflow and the store.
@@ -26,6 +28,7 @@ pub(super) struct Progress {
     /// The wait that was told last since a wave began.
     wait_told: Option<Wait>,
     going: Arc<Going>,
+    metrics: Option<Metrics>,
 }
 
 /// A wait that is shorter is not told.
@@ -33,7 +36,12 @@ const WORTH_TELLING: Duration = Duration::from_millis(100);
 
 impl Progress {
     /// Of a run of this call.
-    pub(super) fn new(definition: &Definition, store: &StoreUrl, going: &Arc<Going>) -> Self {
+    pub(super) fn new(
+        definition: &Definition,
+        store: &StoreUrl,
+        going: &Arc<Going>,
+        metrics: Option<Metrics>,
+    ) -> Self {
         let store = match store {
             StoreUrl::Sqlite(path) => {
                 StoreUrl::Sqlite(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
@@ -43,7 +51,13 @@ impl Progress {
         let workflow = &definition.workflow;
         let of = format!("workflow {} ({}) in {store}", workflow.id, shown(&workflow.name, 40));
         let warnings = if going.is_quiet() { Vec::new() } else { definition.warnings.clone() };
-        Self { of, warnings, wait_told: None, going: Arc::clone(going) }
+        Self { of, warnings, wait_told: None, going: Arc::clone(going), metrics }
+    }
+
+    fn count(&self, count: impl FnOnce(&Metrics)) {
+        if let Some(metrics) = &self.metrics {
+            count(metrics);
+        }
     }
 }
 
@@ -78,6 +92,11 @@ impl Observer for Progress {
         let count = counted(postings, "posting");
         self.going.announce(format_args!("run {run_id} of {} {verb} with {count}", self.of));
         self.going.change(|call| call.run_begins(postings));
+        self.count(|metrics| metrics.run_begins(postings));
+    }
+
+    fn can_be_seen(&mut self, sight: &Sight) {
+        self.count(|metrics| metrics.sees(sight));
     }
 
     fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
@@ -91,19 +110,50 @@ impl Observer for Progress {
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         self.wait_told = None;
-        self.going.change(|run| run.wave_begins(name_of(conversation), postings));
+        let (id, name) = (conversation.id, name_of(conversation));
+        self.going.change(|run| run.wave_begins(id, name, postings));
     }
 
-    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
-        self.going.change(|run| run.attempt_begins(posting, limit, Instant::now()));
+    fn attempt_begins(
+        &mut self,
+        conversation: &Conversation,
+        posting: PostingId,
+        limit: Option<Duration>,
+    ) {
+        let (id, now) = (conversation.id, Instant::now());
+        self.count(|metrics| metrics.attempt_begins(id, posting));
+        self.going.change(|run| run.attempt_begins(id, posting, limit, now));
     }
 
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
+        self.count(|metrics| metrics.attempt_ends(posting));
         self.going.change(|run| run.attempt_ends(posting, has_failed));
     }
 
+    fn attempt_recorded(
+        &mut self,
+        conversation: ConversationId,
+        failure: Option<&FailureType>,
+        worked: Duration,
+        usage: &LlmUsage,
+    ) {
+        self.count(|metrics| metrics.attempted(conversation, failure, worked, usage));
+    }
+
+    fn posting_stands(&mut self, posting: PostingId, at: &[(Attempt, Instant)]) {
+        self.count(|metrics| metrics.posting_stands(posting, at));
+    }
+
+    fn posting_apart(&mut self, posting: PostingId) {
+        self.count(|metrics| metrics.posting_apart(posting));
+    }
+
+    fn posting_ends(&mut self, reason: &EndReason) {
+        self.count(|metrics| metrics.posting_ends(reason));
+    }
+
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
-        self.going.change(AtWork::wave_ends);
+        self.going.change(|run| run.wave_ends(conversation.id));
         let name = name_of(conversation);
         self.going.say(match failed {
             0 => format!("  {name}: {done} done"),
@@ -150,6 +200,7 @@ impl Observer for Progress {
     }
 
     fn posting_left(&mut self, posting: PostingId, reason: &str) {
+        self.count(|metrics| metrics.posting_stands(posting, &[]));
         tell(format_args!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
     }
 
@@ -166,6 +217,7 @@ impl Observer for Progress {
 
     fn store_away(&mut self, reason: &str, longest: Duration) {
         let until = Instant::now().checked_add(longest);
+        self.count(Metrics::store_away);
         self.going.change(|run| run.store_away(until));
         tell(format_args!(
             "  waiting for the store, for up to {} s: see that it can be used again; if it is away for \
@@ -176,6 +228,7 @@ impl Observer for Progress {
     }
 
     fn store_back(&mut self) {
+        self.count(Metrics::store_back);
         self.going.change(|run| run.store_away(None));
         tell("  the store answers again; the run goes on");
     }
@@ -193,6 +246,7 @@ impl Observer for Progress {
     }
 
     fn run_ends(&mut self) {
+        self.count(Metrics::run_ends);
         self.going.phase("ending the run", 0, None);
         self.going.clear();
     }

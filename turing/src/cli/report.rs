@@ -14,7 +14,7 @@ use super::told::Told;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
-use crate::proposal::{command, quoted};
+use crate::proposal::command;
 use crate::run::{Before, Left, Report, RunOutcome, WaitingForPeople, Without};
 use crate::store::Store;
 
@@ -216,8 +216,8 @@ fn already_completed(
         if before.gave_up().is_some() { "" } else { ", so no event was added" }
     ));
     if let Some(run_id) = before.failed_in() {
-        if let Some(file) = &call.file {
-            let retry = format!("run retry {run_id} --workflow {}", quoted(file.display()));
+        if let Some(again) = &call.again {
+            let retry = format!("run retry {run_id}{again}");
             let retry = command(retry);
             output.line(format_args!("`{retry}` repeats only those that failed there."));
         }

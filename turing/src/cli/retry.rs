@@ -13,7 +13,7 @@ use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
 use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;
-use crate::proposal::{command, quoted};
+use crate::proposal::command;
 use crate::run::{Intake, StepError};
 use crate::store::Store;
 
@@ -35,10 +35,14 @@ pub(super) async fn failed_postings(
     let account = account_of(store, run_id, Some(call.definition.workflow.id)).await?;
     let run_id = account.run_id;
     if account.status == Status::InProgress {
-        let file = quoted(call.definition.path.display());
+        let again = call.again.as_deref().unwrap_or_default();
+        let resume = match call.definition.is_recorded {
+            true => format!("run resume {run_id}{again}"),
+            false => format!("run resume{again}"),
+        };
         let what = format!(
             "run {run_id} is in progress; finish it with `{}`, or with the command that began it",
-            command(format_args!("run resume --workflow {file}"))
+            command(resume)
         );
         return Err(Failure::InTheWay { what });
     }

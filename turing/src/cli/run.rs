@@ -15,7 +15,7 @@ use super::telling::tell;
 use super::{Failure, Verdict, held_back, run_name};
 use crate::definition::{Definition, DefinitionError};
 use crate::postings::PostingSource;
-use crate::proposal::{command, quoted};
+use crate::proposal::command;
 use crate::run::{Intake, take_in_telling};
 use crate::store::{Access, Store, StoreUrl};
 
@@ -35,6 +35,7 @@ pub(super) async fn execute(
         }
         Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
         Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
+        Some(RunCommand::Migrate(args)) => super::migrate_run::execute(&args, output).await,
     }
 }
 
@@ -143,8 +144,8 @@ async fn retry(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let RetryArgs { of: OneRunArgs { run, workflow, call }, how } = args;
-    let call = Call::begin(call, &workflow, interrupts)?;
+    let RetryArgs { of: OneRunArgs { run, place, call }, how } = args;
+    let (call, run) = Box::pin(Call::of_run(call, run, &place, interrupts)).await?;
     let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
         let run = run_name::find(store, &run).await?;
         let FailedPostings { run_id, intake, data_keys } =
@@ -156,7 +157,7 @@ async fn retry(
         }
         // the same postings through the same definition are what is asked for
         let how = HowArgs { again: true, ..how };
-        let again = format!("run retry {run_id} --workflow {}", quoted(workflow.display()));
+        let again = format!("run retry {run_id}{}", call.again.as_deref().unwrap_or_default());
         Ok(Work { intake, how, go_on: format!("to go on: {}", command(again)) })
     };
     call.run(Access::Existing, output, take).await
@@ -167,8 +168,8 @@ async fn resume(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let OneRunArgs { run, workflow, call } = args;
-    let call = Call::begin(call, &workflow, interrupts)?;
+    let OneRunArgs { run, place, call } = args;
+    let (call, run) = Box::pin(Call::of_run(call, run, &place, interrupts)).await?;
     let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
         let run = run_name::find(store, &run).await?;
         let intake = interrupted(call, store, run).await?.intake()?;

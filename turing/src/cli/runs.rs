@@ -149,6 +149,7 @@ fn take(
             runs[index].status = FAILED;
             runs[index].error = error.0;
         }
+        WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
     }
     None
 }

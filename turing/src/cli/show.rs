@@ -15,6 +15,7 @@ use super::report::tell_open_breakers;
 use super::{Failure, Verdict, run_name};
 use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
 use crate::breakers::{OpenBreaker, open_breakers};
+use crate::definition::{Recorded, definition_of};
 use crate::left_out::named;
 use crate::store::Store;
 
@@ -23,6 +24,9 @@ pub(super) async fn execute(
     args: &ShowArgs,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    if args.definition {
+        return tell_definition(store, args, output).await;
+    }
     let account = account_now(store, run_name::find(store, &args.run).await?).await?;
     // a run that is over waits for no actor
     let mut open_breakers = match (args.failed, &account.status) {
@@ -53,6 +57,28 @@ pub(super) async fn execute(
     if !args.common.json && !account.left_out.is_empty() {
         output.line("");
         output.hanging("", &named(&account.left_out));
+    }
+    Ok(Verdict::Well)
+}
+
+/// Prints the definition of a run as the store has it.
+async fn tell_definition(
+    store: &Store,
+    args: &ShowArgs,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    let found = definition_of(store, run_name::find(store, &args.run).await?).await?;
+    let Recorded { text, digest, file_name, folder, .. } = &found.recorded;
+    match args.common.json {
+        true => output.json(&json!({
+            "run_id": found.run.run_id,
+            "workflow_id": found.workflow_id,
+            "digest": digest,
+            "file_name": file_name,
+            "folder": folder,
+            "text": text,
+        })),
+        false => output.verbatim(text),
     }
     Ok(Verdict::Well)
 }

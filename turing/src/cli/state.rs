@@ -1,5 +1,6 @@
 //! `turing state`: where something stands or stood, folded from its events, and what changed.
 
+mod given;
 mod range;
 
 use clap::Args;
@@ -16,7 +17,7 @@ use turing_domain::{
 
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
@@ -29,6 +30,10 @@ pub(super) struct StateArgs {
     /// Print the data that the posting is registered with instead.
     #[arg(long, conflicts_with_all = ["at_version", "at", "diff"])]
     data: bool,
+    /// Print what the actor was given instead, to the last byte: for the attempt whose end is event N of
+    /// the posting, by --at-version, or for its last one. It is made again from the store alone.
+    #[arg(long, conflicts_with_all = ["at", "diff", "data"])]
+    given: bool,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +59,9 @@ pub(super) async fn execute(
     let id = args.stream.id;
     if args.data {
         return tell_data(store, args, output).await;
+    }
+    if args.given {
+        return given::tell_given(store, args, output).await;
     }
     match args.stream.kind {
         Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,
@@ -127,7 +135,8 @@ async fn tell<A: Aggregate + Serialize>(
         }
         output.json(&Whole { state, stream, version });
     } else {
-        output.line(format_args!("{stream} after {version} events"));
+        let events = usize::try_from(version.as_u64()).unwrap_or(usize::MAX);
+        output.line(format_args!("{stream} after {}", counted(events, "event")));
         output.json_for_people(&state);
     }
     Ok(Verdict::Well)

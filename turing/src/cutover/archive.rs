@@ -1,11 +1,13 @@
 //! The old table as a file, and its end.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt;
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, open, renameat_with};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use turing_domain::CutoverArchive;
 
@@ -19,7 +21,8 @@ const PIECE: usize = 64 * 1024;
 
 impl Mover {
     /// Writes the old table, which is out of use, to a file: CSV with the names of its columns, ordered by
-    /// posting. The file is whole as soon as it has its name; until then it is `FILE.partial`.
+    /// posting. The file is whole as soon as it has its name; until then it is `FILE.partial`. Its owner alone
+    /// may read it.
     ///
     /// # Errors
     ///
@@ -48,19 +51,19 @@ impl Mover {
         let partial = partial(path);
         let spelled = Spelled::look(work).await?;
         let rows = spelled.rows(work).await?;
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&partial);
-        let mut file = Digested::of(file.map_err(failed)?);
+        let mut file = Digested::of(begun(&partial)?);
         copy(work, &spelled.copy, &mut file).await?.map_err(failed)?;
         let (sha256, bytes) = file.finish().map_err(failed)?;
         // whoever was killed behind this has left the file with its name
-        match digest_of_file(path) {
-            Ok(there) if there == sha256 => fs::remove_file(&partial).map_err(failed)?,
-            Ok(_) => return Err(CutoverError::ArchiveExists { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::rename(&partial, path).map_err(failed)?;
+        match digest_of_there(path).map_err(failed)? {
+            Some(there) if there.as_ref() == Some(&sha256) => {
+                fs::remove_file(&partial).map_err(failed)?;
+            }
+            Some(_) => return Err(exists(&partial, path)),
+            None => {
+                named(&partial, path)?;
                 sync_folder(path).map_err(failed)?;
             }
-            Err(error) => return Err(failed(error)),
         }
         Ok(CutoverArchive { file_name, sha256, rows, bytes })
     }
@@ -143,6 +146,51 @@ fn partial(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Makes a file that its owner alone may read, in the place of one that a killed call has left. Whatever else
+/// has the name stays, and a link is not followed: it may lead to somebody else's file.
+fn begun(partial: &Path) -> Result<File, CutoverError> {
+    let path = || partial.to_owned();
+    let failed = |source| CutoverError::Archive { what: "write", path: path(), source };
+    match fs::symlink_metadata(partial) {
+        Ok(there) if there.is_file() => fs::remove_file(partial).map_err(failed)?,
+        Ok(_) => return Err(CutoverError::ArchiveInTheWay { path: path() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match open(partial, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => Ok(file.into()),
+        // somebody has made one since
+        Err(Errno::EXIST) => Err(CutoverError::ArchiveInTheWay { path: path() }),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Gives the file that is whole its name, if nobody else has it.
+fn named(partial: &Path, path: &Path) -> Result<(), CutoverError> {
+    let failed = |source| CutoverError::Archive { what: "write", path: path.to_owned(), source };
+    match renameat_with(CWD, partial, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(exists(partial, path)),
+        // a file system that cannot do that gives it a second name, which is nobody's either
+        Err(Errno::INVAL | Errno::NOSYS) => match fs::hard_link(partial, path) {
+            Ok(()) => fs::remove_file(partial).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(exists(partial, path))
+            }
+            Err(error) => Err(failed(error)),
+        },
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The refusal of a name that another file has; what was written beside it goes.
+fn exists(partial: &Path, path: &Path) -> CutoverError {
+    // one that stays is replaced by the next call
+    let _ = fs::remove_file(partial);
+    CutoverError::ArchiveExists { path: path.to_owned() }
+}
+
 /// Writes what the database copies; the outer failure is the database's, the inner one the file's.
 async fn copy(
     work: &mut Work,
@@ -203,6 +251,16 @@ pub(super) fn digest_of_archive(path: &Path) -> Result<String, CutoverError> {
     })
 }
 
+/// The digest of what has the name, if something has it; of what is no file there is none, and a link is none.
+fn digest_of_there(path: &Path) -> io::Result<Option<Option<String>>> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => Ok(Some(Some(digest_of_file(path)?))),
+        Ok(_) => Ok(Some(None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn digest_of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let (mut digest, mut piece) = (Sha256::new(), vec![0; PIECE]);
@@ -251,6 +309,43 @@ mod tests {
         assert_eq!(digest_of_archive(&path).unwrap(), nothing);
         let error = digest_of_archive(&folder.path().join("no.csv")).unwrap_err();
         assert!(error.to_string().starts_with("cannot read the archive "), "{error}");
+    }
+
+    #[test]
+    fn an_archive_is_begun_behind_no_link_and_takes_nobodys_name() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let [path, theirs] = ["old.csv", "theirs"].map(|name| folder.path().join(name));
+        let partial = partial(&path);
+        fs::write(&theirs, "mine").unwrap();
+        symlink(&theirs, &partial).unwrap();
+        let error = begun(&partial).unwrap_err().to_string();
+        assert!(
+            error.contains("old.csv.partial is in the way") && error.contains("remove it"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "mine");
+        fs::remove_file(&partial).unwrap();
+        // what a killed call has left is begun anew, also where others might read it
+        fs::write(&partial, "half of it").unwrap();
+        let file = begun(&partial).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        for taken in [false, true] {
+            match taken {
+                true => symlink("nowhere", &path).unwrap(),
+                false => fs::write(&path, "mine").unwrap(),
+            }
+            begun(&partial).unwrap();
+            let error = named(&partial, &path).unwrap_err().to_string();
+            assert!(error.contains("old.csv is there already"), "{error}");
+            assert!(!partial.exists(), "what was written beside it is gone");
+            fs::remove_file(&path).unwrap();
+        }
+        begun(&partial).unwrap();
+        named(&partial, &path).unwrap();
+        assert!(path.is_file() && !partial.exists());
     }
 
     #[test]

@@ -92,6 +92,16 @@ pub enum CutoverError {
         /// The file.
         path: PathBuf,
     },
+    /// Something has the name that the archive has until it is whole.
+    #[error(
+        "{} is in the way of the archive, and is no file that an earlier call has left; remove it, or name \
+         another archive",
+        path.display()
+    )]
+    ArchiveInTheWay {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// The archive cannot be written or read.
     #[error("cannot {} the archive {}", what, path.display())]
     Archive {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use es_core::event::{Payload, RecordedEvent, Timestamp};
-use es_core::execution::LoadError;
 use es_postgres::sql_state;
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use turing_domain::{
 };
 
 use super::error::{CutoverError, command_of};
+use super::measured::{ReadsMeasured, measured, with_statement};
 use super::row::{CutoverRow, Known};
 use super::validate::OpenKind;
 use super::{Mover, Work};
@@ -37,6 +37,9 @@ pub struct CutoverStatus {
     pub open: u64,
     /// The open ones by their kinds.
     pub kinds: Vec<OpenKind>,
+    /// What reading by the old name took before reads were switched and behind it, measured then; `None`
+    /// while reads are not switched.
+    pub reads: Option<ReadsMeasured>,
     /// When the old table was taken out of use.
     pub deprecated_at: Option<Timestamp>,
     /// From when on it may be dropped.
@@ -105,6 +108,11 @@ impl Mover {
             Some(row) if row.phase > 0 => self.open_kinds(&mut work).await?,
             _ => Vec::new(),
         };
+        let history: Vec<_> = self.cutovers.history(&CutoverId::ONLY).try_collect().await?;
+        let reads = match measured(history.iter().map(|(_, event)| event)) {
+            Some(reads) => Some(Box::pin(with_statement(&mut work, reads)).await?),
+            None => None,
+        };
         work.undo().await?;
         let troubles = self.troubles(&known).await?;
         let Known { cutover, row } = &known;
@@ -116,13 +124,14 @@ impl Mover {
             backfill: backfill(cutover, row.as_ref()),
             open,
             kinds,
+            reads,
             deprecated_at: cutover.deprecated_at(),
             kept_until: cutover.kept_until(),
             archive: cutover.archive().cloned(),
             is_dropped: cutover.is_dropped(),
             next: next(cutover, row.as_ref(), open),
             troubles,
-            steps: self.steps().await?,
+            steps: history.iter().map(|(recorded, event)| taken(recorded, event)).collect(),
         })
     }
 
@@ -164,12 +173,6 @@ impl Mover {
             Err(CutoverError::Store(error)) if sql_state(&error) == Some("42501") => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Every step that was taken.
-    async fn steps(&self) -> Result<Vec<Taken>, LoadError> {
-        let history = self.cutovers.history(&CutoverId::ONLY);
-        history.map_ok(|(recorded, event)| taken(&recorded, &event)).try_collect().await
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Discrepancy {
     pub last_seen: Timestamp,
     /// In how many rounds.
     pub sightings: u32,
+    /// Why it was accepted as it was before, if it was: the difference is another one since.
+    pub accepted_before: Option<String>,
 }
 
 /// One bounded step of a round.
@@ -229,6 +231,7 @@ impl Mover {
                     first_seen: time(6)?,
                     last_seen: time(7)?,
                     sightings: row.try_get::<i32, _>(8)?.unsigned_abs(),
+                    accepted_before: row.try_get(9)?,
                 };
                 Ok((kind, count.unsigned_abs(), example))
             })?;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use turing_domain::{Actor, ActorKind, Script, Workflow};
 
 use crate::llm::{EndpointError, check_endpoint};
-use crate::schema::Validator;
 use crate::script::{StartError, resolve_program};
 
 /// What keeps an actor from executing.
@@ -19,23 +18,29 @@ pub(super) struct Fault {
     pub(super) cure: String,
 }
 
-/// The faults of the actors that conversations name.
+/// The faults of the actors that conversations name. A path that leads nowhere has this cure, if one is
+/// given.
 pub(super) fn faults<'a>(
     workflow: &'a Workflow,
     folder: &'a Path,
+    cure: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a Actor, Fault)> {
     let used: BTreeSet<_> = workflow.conversations.iter().map(|one| one.actor).collect();
     let actors = workflow.actors.iter().enumerate();
     actors.filter(move |(_, actor)| used.contains(&actor.id)).filter_map(move |(index, actor)| {
-        let (setting, message, cure) = fault(&actor.kind, folder)?;
+        let (setting, message, cure) = fault(&actor.kind, folder, cure)?;
         Some((actor, Fault { index, setting, message, cure }))
     })
 }
 
-fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, String)> {
+fn fault(
+    kind: &ActorKind,
+    folder: &Path,
+    cure: Option<&str>,
+) -> Option<(&'static str, String, String)> {
     match kind {
         ActorKind::Script(script) => {
-            let (message, cure) = told(&program(script, folder).err()?);
+            let (message, cure) = told(&program(script, folder).err()?, cure);
             Some(("command", message, cure))
         }
         ActorKind::Llm(llm) => {
@@ -52,11 +57,8 @@ fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, Strin
                 error.split_once("; ").unwrap_or((&error, "correct the actor's settings"));
             Some((setting, message.to_owned(), cure.to_owned()))
         }
-        ActorKind::Human(human) => {
-            let error = Validator::new(human.form.as_ref()?).err()?;
-            let cure = "correct it; a form is a JSON schema, draft 2020-12";
-            Some(("form", format!("`form` is no schema: {error}"), cure.to_owned()))
-        }
+        // its form is looked at as other schemas are
+        ActorKind::Human(_) => None,
     }
 }
 
@@ -67,7 +69,8 @@ pub(super) fn program(script: &Script, folder: &Path) -> Result<PathBuf, StartEr
 }
 
 /// What is wrong, and what to do.
-fn told(error: &StartError) -> (String, String) {
+fn told(error: &StartError, cure: Option<&str>) -> (String, String) {
+    const PATH: &str = "correct the path; it is relative to the definition's folder";
     let (message, cure) = match error {
         StartError::NotExecutable(path) => {
             let path = path.display().to_string();
@@ -91,7 +94,7 @@ fn told(error: &StartError) -> (String, String) {
             "correct the path, or the rights of its folders",
         ),
         StartError::NotAFile(_) => (error.to_string(), "name the program, not its folder"),
-        _ => (error.to_string(), "correct the path; it is relative to the definition's folder"),
+        _ => (error.to_string(), cure.unwrap_or(PATH)),
     };
     (message, cure.to_owned())
 }

@@ -4,17 +4,28 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
-use turing_domain::{Place, Problem, ProblemKind, Severity, Workflow, check, check_with_data};
+use turing_domain::{
+    ActorKind, Place, Problem, ProblemKind, Severity, Workflow, check, check_with_data,
+};
 
 use super::lines::{LineNumbers, Lines};
 use super::words::in_words;
-use super::{DefinitionError, Finding, FindingKind, MAX_BYTES, actors};
+use super::{
+    DefinitionError, Finding, FindingKind, MAX_BYTES, MAX_STORED_BYTES, Recorded, actors,
+    stored_bytes,
+};
 use crate::postings::digest_of;
+use crate::schema::{SchemaError, Validator};
 
 const FORMAT: &str = "correct it; docs/workflow-format.md describes every key";
+
+/// The cure where the scripts of a recorded definition are not where its file was.
+const LOOKED_FOR: &str =
+    "name the folder of the scripts with --folder DIR; their paths are relative to it";
 
 /// A definition that was read, whether it can be run or not.
 #[derive(Debug, Clone)]
@@ -25,7 +36,9 @@ pub struct Draft {
     pub path: PathBuf,
     /// The folder of that file, absolute.
     pub folder: PathBuf,
-    /// SHA-256 of the file's text.
+    /// The text of the file.
+    pub text: Arc<str>,
+    /// SHA-256 of the text.
     pub digest: String,
     /// Everything that was found, the errors first, then in the order of the lines.
     pub findings: Vec<Finding>,
@@ -51,14 +64,36 @@ impl Draft {
             return Err(DefinitionError::TooLarge { path: path.to_owned() });
         }
         let (text, workflow, lines) = parse(path, bytes)?;
-        let digest = digest_of(&text);
-        let path = path.to_owned();
-        let mut draft = Self { workflow, path, folder, digest, findings: Vec::new(), lines };
-        let problems = check(&draft.workflow);
-        draft.findings = problems.into_iter().map(|problem| draft.finding(problem)).collect();
-        draft.add_faults();
-        Finding::sort(&mut draft.findings);
-        Ok(draft)
+        let bytes = stored_bytes(&text);
+        if bytes > MAX_STORED_BYTES {
+            return Err(DefinitionError::TooLong { path: path.to_owned(), bytes });
+        }
+        let (path, digest, text) = (path.to_owned(), digest_of(&text), text.into());
+        let draft = Self { workflow, path, folder, text, digest, findings: Vec::new(), lines };
+        Ok(draft.checked(None))
+    }
+
+    /// A definition as a store has it, whose scripts are in this folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn of_recorded(recorded: &Recorded, folder: PathBuf) -> Result<Self, DefinitionError> {
+        let path = PathBuf::from(&recorded.file_name);
+        let (text, workflow, lines) = parse(&path, recorded.text.clone().into_bytes())?;
+        let (digest, text) = (recorded.digest.clone(), text.into());
+        let draft = Self { workflow, path, folder, text, digest, findings: Vec::new(), lines };
+        Ok(draft.checked(Some(LOOKED_FOR)))
+    }
+
+    /// The same with everything that is wrong with it; the cure is for scripts that are not there.
+    fn checked(mut self, cure: Option<&str>) -> Self {
+        let problems = check(&self.workflow);
+        self.findings = problems.into_iter().map(|problem| self.finding(problem)).collect();
+        self.add_faults(cure);
+        self.add_schemas();
+        Finding::sort(&mut self.findings);
+        self
     }
 
     /// The further findings for postings whose data has these keys, in the same order.
@@ -75,14 +110,14 @@ impl Draft {
     }
 
     /// Adds what keeps actors from executing here, except where that is known already.
-    fn add_faults(&mut self) {
+    fn add_faults(&mut self, cure: Option<&str>) {
         let kind = FindingKind::Problem(ProblemKind::UnusableActor);
         let is_known = |place| {
             let mut findings = self.findings.iter();
             findings.any(|finding| finding.kind == kind && finding.place == Some(place))
         };
         let file = self.file();
-        let faults: Vec<_> = actors::faults(&self.workflow, &self.folder)
+        let faults: Vec<_> = actors::faults(&self.workflow, &self.folder, cure)
             .filter(|(actor, _)| !is_known(Place::Actor(actor.id)))
             .map(|(actor, fault)| Finding {
                 file: file.clone(),
@@ -95,6 +130,37 @@ impl Draft {
             })
             .collect();
         self.findings.extend(faults);
+    }
+
+    /// Adds what is no schema: of answers of models, and of forms for people.
+    fn add_schemas(&mut self) {
+        let conversations = self.workflow.conversations.iter().enumerate();
+        let schemas = conversations.filter_map(|(index, conversation)| {
+            let error = Validator::new(conversation.schema.as_ref()?).err()?;
+            let line = self.lines.of_schema(index, &error.pointer);
+            Some(self.no_schema(line, Place::Conversation(conversation.id), "schema", &error))
+        });
+        let actors = self.workflow.actors.iter().enumerate();
+        let forms = actors.filter_map(|(index, actor)| {
+            let ActorKind::Human(human) = &actor.kind else { return None };
+            let error = Validator::new(human.form.as_ref()?).err()?;
+            let line = self.lines.of_form(index, &error.pointer);
+            Some(self.no_schema(line, Place::Actor(actor.id), "form", &error))
+        });
+        let wrong: Vec<_> = schemas.chain(forms).collect();
+        self.findings.extend(wrong);
+    }
+
+    fn no_schema(&self, line: usize, place: Place, setting: &str, error: &SchemaError) -> Finding {
+        Finding {
+            file: self.file(),
+            line,
+            severity: Severity::Error,
+            kind: FindingKind::Problem(ProblemKind::UnusableSchema),
+            place: Some(place),
+            message: format!("`{setting}` is no JSON schema: {error}"),
+            cure: "correct it; what it refers to must stand in it".to_owned(),
+        }
     }
 }
 
@@ -123,7 +189,10 @@ pub(super) fn data_findings(
     findings
 }
 
-fn parse(path: &Path, bytes: Vec<u8>) -> Result<(String, Workflow, Lines), DefinitionError> {
+pub(super) fn parse(
+    path: &Path,
+    bytes: Vec<u8>,
+) -> Result<(String, Workflow, Lines), DefinitionError> {
     let file = path.display().to_string();
     let malformed = |findings| DefinitionError::Malformed { path: path.to_owned(), findings };
     let numbers = LineNumbers::of(&bytes);

@@ -62,6 +62,19 @@ impl Lines {
         Finding::of_problem(file, part.within(names).line, problem)
     }
 
+    /// The line of a part of the schema of the conversation at this index, as far as it is written
+    /// down as a table; `pointer` is a JSON pointer within the schema.
+    pub(super) fn of_schema(&self, index: usize, pointer: &str) -> usize {
+        let conversation = self.root.within(["conversations"]).item(index);
+        conversation.within(["schema"]).pointed(pointer).line
+    }
+
+    /// The same for the form of the actor at this index.
+    pub(super) fn of_form(&self, index: usize, pointer: &str) -> usize {
+        let actor = self.root.within(["actors"]).item(index);
+        actor.within(["form"]).pointed(pointer).line
+    }
+
     /// The line of a key of the actor at this index.
     pub(super) fn of_actor(&self, index: usize, setting: &str) -> usize {
         self.root.within(["actors"]).item(index).within([setting]).line
@@ -105,6 +118,23 @@ impl Part {
                 Some(inner) => part = inner,
                 None => break,
             }
+        }
+        part
+    }
+
+    /// The part that a JSON pointer leads to, as far as it is written down.
+    fn pointed(&self, pointer: &str) -> &Self {
+        let mut part = self;
+        for name in pointer.split('/').skip(1) {
+            let name = name.replace("~1", "/").replace("~0", "~");
+            let inner = match name.parse() {
+                Ok(place) if !part.items.is_empty() => part.item(place),
+                _ => part.within([name.as_str()]),
+            };
+            if std::ptr::eq(inner, part) {
+                break;
+            }
+            part = inner;
         }
         part
     }

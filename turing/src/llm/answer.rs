@@ -5,48 +5,74 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use turing_domain::{Llm, LlmProtocol, LlmUsage};
+use turing_domain::{Llm, LlmProtocol, LlmUsage, Reasoning};
 
 use super::failure::CallError;
 use super::refusal;
 use super::secret::Secret;
+use super::thoughts;
 
-/// A longer name of a model is not one.
-const MODEL_CHARS: usize = 200;
+/// A longer name, of a model or of a request, is not one.
+const NAME_CHARS: usize = 200;
 
-/// A model's text and what is known about it.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) output: String,
-    pub(super) usage: LlmUsage,
+/// How a response is read.
+pub(super) struct Reader<'a> {
+    pub(super) actor: &'a Llm,
+    pub(super) reasoning: Reasoning,
+    pub(super) output_bytes: usize,
+    pub(super) key: Option<&'a Secret>,
 }
 
-/// What a response holds, if it is an answer that can be kept.
-pub(super) fn read(
-    actor: &Llm,
-    body: &[u8],
-    output_bytes: usize,
-    key: Option<&Secret>,
-) -> Result<Answer, CallError> {
-    let body =
-        std::str::from_utf8(body).map_err(|error| CallError::Encoding(error.valid_up_to()))?;
-    let body = Object::of(body)?;
-    let said = Said::of(actor.protocol, &body);
-    if let Some(error) = body.told("error") {
-        // where there is an error, nothing else need be in order
-        return Err(match said {
-            Ok(said) if said.ending() == Some(Ending::BrokenOff) => {
-                said.broken_off(Some(error), key)
-            }
-            _ => refusal::in_answer(error, key),
-        });
+impl Reader<'_> {
+    /// What a response holds, if it is an answer that can be kept; what it reports goes into `usage`
+    /// in any case.
+    pub(super) fn read(&self, body: &[u8], usage: &mut LlmUsage) -> Result<String, CallError> {
+        let (protocol, key) = (self.actor.protocol, self.key);
+        let body =
+            std::str::from_utf8(body).map_err(|error| CallError::Encoding(error.valid_up_to()))?;
+        let body = Object::of(body)?;
+        let said = Said::of(protocol, &body);
+        let reason = said.as_ref().ok().and_then(|said| said.reason.as_deref());
+        self.note(&body, reason, usage);
+        if let Some(error) = body.told("error") {
+            // where there is an error, nothing else need be in order
+            return Err(match said {
+                Ok(said) if said.ending() == Some(Ending::BrokenOff) => {
+                    said.broken_off(Some(error), key)
+                }
+                _ => refusal::in_answer(error, key),
+            });
+        }
+        if body.noted::<bool>("done") == Some(false) {
+            return Err(CallError::Unfinished);
+        }
+        let said = said?;
+        let beside = said.thoughts.and_then(|thoughts| string(thoughts).ok());
+        let text = said.output(protocol, key)?;
+        let output = thoughts::output(text, beside.as_deref(), self.reasoning);
+        check(&output, self.output_bytes)?;
+        Ok(output)
     }
-    if body.noted::<bool>("done") == Some(false) {
-        return Err(CallError::Unfinished);
+
+    fn note(&self, body: &Object<'_>, reason: Option<&str>, usage: &mut LlmUsage) {
+        let counted = body.object("usage").unwrap_or_default();
+        let detail = |of, name| counted.object(of).unwrap_or_default().noted(name);
+        let count = |name, ollama| counted.noted(name).or_else(|| body.noted(ollama));
+        let name = |text: String| {
+            let text = self.key.map_or_else(|| text.clone(), |key| key.remove_from(&text));
+            Some(text).filter(|text| is_name(text))
+        };
+        usage.model = body.noted("model").filter(|name: &String| is_name(name));
+        usage.prompt_tokens = count("prompt_tokens", "prompt_eval_count");
+        usage.completion_tokens = count("completion_tokens", "eval_count");
+        usage.cached_tokens = detail("prompt_tokens_details", "cached_tokens")
+            .or_else(|| counted.noted("prompt_cache_hit_tokens"));
+        usage.reasoning_tokens = detail("completion_tokens_details", "reasoning_tokens");
+        usage.finish_reason = reason.map(str::to_owned).and_then(name);
+        if usage.request_id.is_none() {
+            usage.request_id = body.noted("id").and_then(name);
+        }
     }
-    let output = said?.output(actor.protocol, key)?;
-    check(&output, output_bytes)?;
-    Ok(Answer { output, usage: usage(actor, &body) })
 }
 
 fn check(output: &str, limit: usize) -> Result<(), CallError> {
@@ -59,19 +85,9 @@ fn check(output: &str, limit: usize) -> Result<(), CallError> {
     Ok(())
 }
 
-fn usage(actor: &Llm, body: &Object<'_>) -> LlmUsage {
-    let counted = body.object("usage").unwrap_or_default();
-    let count = |name, ollama| counted.noted(name).or_else(|| body.noted(ollama));
-    let model = body.noted("model").filter(|name: &String| is_model_name(name));
-    LlmUsage {
-        model: Some(model.unwrap_or_else(|| actor.model.clone())),
-        prompt_tokens: count("prompt_tokens", "prompt_eval_count"),
-        completion_tokens: count("completion_tokens", "eval_count"),
-    }
-}
-
-fn is_model_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= MODEL_CHARS && !text.chars().any(char::is_control)
+/// Whether a text can be the name of something: short, and without what terminals obey.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= NAME_CHARS && !text.chars().any(char::is_control)
 }
 
 /// The members of an object, unread: only what is asked for must be in order. Of a name that is
@@ -108,7 +124,8 @@ impl<'a> Object<'a> {
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
+/// Whether a value says nothing.
+pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(value) => !value,
@@ -137,6 +154,8 @@ struct Said<'a> {
     error: Option<&'a RawValue>,
     /// Why the model does not answer.
     refusal: Option<&'a RawValue>,
+    /// What the model thought, if it is told apart from the text.
+    thoughts: Option<&'a RawValue>,
 }
 
 impl<'a> Said<'a> {
@@ -147,13 +166,18 @@ impl<'a> Said<'a> {
                 reason: body.noted("done_reason"),
                 error: None,
                 refusal: None,
+                thoughts: body.get("thinking"),
             },
-            LlmProtocol::OllamaChat => Self {
-                content: body.object("message")?.get("content"),
-                reason: body.noted("done_reason"),
-                error: None,
-                refusal: None,
-            },
+            LlmProtocol::OllamaChat => {
+                let message = body.object("message")?;
+                Self {
+                    content: message.get("content"),
+                    reason: body.noted("done_reason"),
+                    error: None,
+                    refusal: None,
+                    thoughts: message.get("thinking"),
+                }
+            }
             LlmProtocol::OpenaiChat => {
                 let choices = body.get("choices").map_or("[]", RawValue::get);
                 let choices: Vec<&RawValue> =
@@ -166,6 +190,7 @@ impl<'a> Said<'a> {
                     reason: choice.noted("finish_reason"),
                     error: choice.told("error"),
                     refusal: message.told("refusal"),
+                    thoughts: message.get("reasoning_content").or_else(|| message.get("reasoning")),
                 }
             }
         })
@@ -221,7 +246,9 @@ impl<'a> Said<'a> {
         }
         match (text, reason) {
             // a model that was asked something and says nothing has not answered
-            (Some(text), reason) if text.trim().is_empty() => Err(CallError::Empty { reason }),
+            (Some(text), reason) if thoughts::said(&text).trim().is_empty() => {
+                Err(CallError::Empty { reason })
+            }
             (Some(text), _) => Ok(text),
             (None, Some(reason)) => Err(CallError::Empty { reason: Some(reason) }),
             (None, None) => Err(CallError::NoText(place(protocol))),

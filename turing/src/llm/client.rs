@@ -1,10 +1,10 @@
 //! How requests travel: pooled connections, HTTP/1.1, no redirects, no proxies.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -24,12 +24,13 @@ use super::endpoint::{Address, EndpointError};
 use super::failure::CallError;
 use super::secret::Secret;
 
-/// A host that does not answer at all is given up long before the model's time is over.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Shorter than the five seconds after which common servers close an idle connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// A model may think for minutes without a byte; probes tell it from a peer that is gone.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A document, or the pieces of one.
+const ACCEPTED: &str = "application/json, application/x-ndjson, text/event-stream";
 
 /// What a response may hold beside its text, such as Ollama's number for each token of the context.
 const EXTRA_BYTES: usize = 2 * 1024 * 1024;
@@ -39,9 +40,14 @@ const ESCAPED_BYTES: usize = "\\u0000".len();
 /// Keeps connections to language models open between calls; one serves a whole run.
 #[derive(Debug, Default)]
 pub struct LlmClient {
-    plain: OnceLock<Pool<HttpConnector>>,
-    secure: OnceLock<Pool<HttpsConnector<HttpConnector>>>,
+    plain: Pools<HttpConnector>,
+    secure: Pools<HttpsConnector<HttpConnector>>,
+    /// The addresses that do not know how to count the tokens of a stream.
+    uncounted: Mutex<HashSet<String>>,
 }
+
+/// The connections of each time that connecting may take.
+type Pools<C> = Mutex<BTreeMap<Duration, Arc<Pool<C>>>>;
 
 /// A request that meets the end of an idle connection is lost within so long. One that is lost later may
 /// have been worked on, and be paid for.
@@ -71,10 +77,11 @@ impl LlmClient {
         address: &Address,
         body: Vec<u8>,
         key: Option<&Secret>,
+        connect: Duration,
     ) -> Result<Response<Incoming>, CallError> {
         let mut request = Request::post(address.uri().clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, ACCEPTED)
             // without it any coding may come
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("turing/", env!("CARGO_PKG_VERSION")));
@@ -85,29 +92,46 @@ impl LlmClient {
         let request =
             request.body(Full::from(body)).expect("every part of the request was checked before");
         let sent = match address.is_secure() {
-            true => self.secure(address)?.send(request).await,
-            false => self.plain().send(request).await,
+            true => self.secure(address, connect)?.send(request).await,
+            false => self.plain(connect).send(request).await,
         };
-        sent.map_err(CallError::sending)
+        sent.map_err(|error| CallError::sending(error, connect))
     }
 
-    fn plain(&self) -> &Pool<HttpConnector> {
-        self.plain.get_or_init(|| Pool::new(connector()))
+    /// Whether the address is known to refuse a request that asks for the tokens of a stream.
+    pub(super) fn is_uncounted(&self, address: &Address) -> bool {
+        locked(&self.uncounted).contains(&address.to_string())
+    }
+
+    /// Keeps in mind that it does.
+    pub(super) fn leave_uncounted(&self, address: &Address) {
+        locked(&self.uncounted).insert(address.to_string());
+    }
+
+    fn plain(&self, connect: Duration) -> Arc<Pool<HttpConnector>> {
+        let mut pools = locked(&self.plain);
+        pools.entry(connect).or_insert_with(|| Arc::new(Pool::new(connector(connect)))).clone()
     }
 
     fn secure(
         &self,
         address: &Address,
-    ) -> Result<&Pool<HttpsConnector<HttpConnector>>, EndpointError> {
-        if let Some(client) = self.secure.get() {
-            return Ok(client);
+        connect: Duration,
+    ) -> Result<Arc<Pool<HttpsConnector<HttpConnector>>>, EndpointError> {
+        if let Some(pool) = locked(&self.secure).get(&connect) {
+            return Ok(pool.clone());
         }
-        let connector = secure_connector().map_err(|source| EndpointError::NoCertificates {
-            endpoint: address.to_string(),
-            source,
+        let connector = secure_connector(connect).map_err(|source| {
+            EndpointError::NoCertificates { endpoint: address.to_string(), source }
         })?;
-        Ok(self.secure.get_or_init(|| Pool::new(connector)))
+        let mut pools = locked(&self.secure);
+        Ok(pools.entry(connect).or_insert_with(|| Arc::new(Pool::new(connector))).clone())
     }
+}
+
+/// What is behind a lock; whoever panicked with it has left nothing half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
@@ -139,7 +163,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Pool<C> {
     }
 
     fn answered(&self) -> MutexGuard<'_, HashSet<[SocketAddr; 2]>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.answered)
     }
 
     fn remember(&self, response: &Response<Incoming>) {
@@ -171,20 +195,20 @@ fn ends(connection: &HttpInfo) -> [SocketAddr; 2] {
     [connection.local_addr(), connection.remote_addr()]
 }
 
-fn connector() -> HttpConnector {
+fn connector(connect: Duration) -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_LIMIT));
+    connector.set_connect_timeout(Some(connect));
     connector.set_keepalive(Some(PROBE_INTERVAL));
     connector.set_keepalive_interval(Some(PROBE_INTERVAL));
     connector
 }
 
 /// Trusts the certificates of the system, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
-pub(super) fn secure_connector() -> io::Result<HttpsConnector<HttpConnector>> {
+pub(super) fn secure_connector(connect: Duration) -> io::Result<HttpsConnector<HttpConnector>> {
     let builder = HttpsConnectorBuilder::new().with_native_roots()?;
-    Ok(builder.https_only().enable_http1().wrap_connector(connector()))
+    Ok(builder.https_only().enable_http1().wrap_connector(connector(connect)))
 }
 
 /// How a body is coded, by its header; no coding was asked for. Some servers name a charset there,
@@ -199,9 +223,14 @@ pub(super) fn content_coding(headers: &HeaderMap) -> Option<String> {
     (!codings.is_empty()).then(|| codings.join(", "))
 }
 
+/// The most that the body of an answer with so much text can have.
+pub(super) fn body_limit(output_bytes: usize) -> usize {
+    output_bytes.saturating_mul(ESCAPED_BYTES).saturating_add(EXTRA_BYTES)
+}
+
 /// Reads a body that is no larger than an answer with so much text can be.
 pub(super) async fn read_whole(body: Incoming, output_bytes: usize) -> Result<Vec<u8>, CallError> {
-    let limit = output_bytes.saturating_mul(ESCAPED_BYTES).saturating_add(EXTRA_BYTES);
+    let limit = body_limit(output_bytes);
     match read_up_to(body, limit).await {
         (_, Some(error)) => Err(CallError::reading(error)),
         (bytes, None) if bytes.len() > limit => Err(CallError::BodyLimit(limit)),

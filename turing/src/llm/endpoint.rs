@@ -9,6 +9,7 @@ use hyper::Uri;
 use hyper::http::uri::{Authority, Scheme};
 use turing_domain::{Llm, LlmProtocol};
 
+use super::LlmLimits;
 use super::client;
 use super::secret::Secret;
 
@@ -98,9 +99,8 @@ pub fn check_endpoint(actor: &Llm) -> Result<(), EndpointError> {
     let key = api_key(actor)?;
     check_call(actor, &address, key.as_ref())?;
     if address.is_secure() {
-        client::secure_connector().map_err(|source| EndpointError::NoCertificates {
-            endpoint: address.to_string(),
-            source,
+        client::secure_connector(LlmLimits::default().connect).map_err(|source| {
+            EndpointError::NoCertificates { endpoint: address.to_string(), source }
         })?;
     }
     Ok(())

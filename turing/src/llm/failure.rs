@@ -1,7 +1,8 @@
 //! Why a call of a language model failed.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use hyper_util::client::legacy;
@@ -9,6 +10,34 @@ use turing_domain::{FailureType, Llm, LlmProtocol};
 
 use super::endpoint::{Address, EndpointError};
 use super::refusal::Refusal;
+use crate::schema::SchemaError;
+
+/// A time limit that has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Of the whole call.
+    Total(Duration),
+    /// From the beginning of the call to the first token.
+    FirstToken(Duration),
+    /// From one piece of the answer to the next.
+    BetweenTokens(Duration),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Total(limit) => write!(f, "did not answer within the time limit of {limit:?}"),
+            Self::FirstToken(limit) => {
+                write!(f, "wrote no token within the {limit:?} of `first_token_seconds`")
+            }
+            Self::BetweenTokens(limit) => write!(
+                f,
+                "had begun its answer, and wrote nothing more within the {limit:?} of \
+                 `between_tokens_seconds`"
+            ),
+        }
+    }
+}
 
 /// The reason, worded to follow the endpoint's address; an [`EndpointError`] names it itself.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +48,14 @@ pub(super) enum CallError {
     KeyUnusable,
     #[error("could not be reached: {0}")]
     Unreachable(String),
+    #[error("accepted no connection within the {0:?} of `connect_seconds`")]
+    NotConnected(Duration),
     #[error("closed the connection before its answer was complete: {0}")]
     Lost(String),
     #[error("does not speak HTTP: {0}")]
     NotHttp(String),
-    #[error("did not answer within the time limit of {0:?}")]
-    TimedOut(Duration),
+    #[error("{0}")]
+    TimedOut(Limit),
     #[error("answered with more than {0} bytes, and the rest was not read")]
     BodyLimit(usize),
     #[error("answered with a text of {size} bytes, more than the {limit} that an output may have")]
@@ -54,13 +85,21 @@ pub(super) enum CallError {
     Filtered(String),
     #[error("answered that the model refuses: {0}")]
     Declined(String),
+    /// With where and why.
+    #[error("answered with what does not fit the schema, {0}")]
+    Misfit(String),
+    #[error("was not asked, as `schema` is no JSON schema: {0}")]
+    Schema(#[from] SchemaError),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
 impl CallError {
     /// What a request came to that got no response.
-    pub(super) fn sending(error: legacy::Error) -> Self {
+    pub(super) fn sending(error: legacy::Error, connect: Duration) -> Self {
+        if error.is_connect() && has_timed_out(&error) {
+            return Self::NotConnected(connect);
+        }
         let source = error.source();
         let is_parse = source
             .and_then(|source| source.downcast_ref::<hyper::Error>())
@@ -89,8 +128,8 @@ impl CallError {
 
     pub(super) fn failure_type(&self) -> FailureType {
         match self {
-            Self::Endpoint(_) | Self::KeyUnusable => FailureType::InvalidInput,
-            Self::Unreachable(_) | Self::Lost(_) => FailureType::Connection,
+            Self::Endpoint(_) | Self::KeyUnusable | Self::Schema(_) => FailureType::InvalidInput,
+            Self::Unreachable(_) | Self::NotConnected(_) | Self::Lost(_) => FailureType::Connection,
             Self::TimedOut(_) => FailureType::Timeout,
             Self::NotHttp(_)
             | Self::BodyLimit(_)
@@ -101,13 +140,19 @@ impl CallError {
             | Self::Unreadable(_)
             | Self::NoText(_)
             | Self::Empty { .. }
-            | Self::Unfinished => FailureType::InvalidOutput,
+            | Self::Unfinished
+            | Self::Misfit(_) => FailureType::InvalidOutput,
             Self::BrokenOff(_) => FailureType::BrokenOff,
             Self::CutOff { .. } => FailureType::CutOff,
             Self::Filtered(_) => FailureType::Filtered,
             Self::Declined(_) => FailureType::Refused,
             Self::Refused(refusal) => refusal.failure_type.clone(),
         }
+    }
+
+    /// Whether the model answered as it was asked, so that it would answer the same again.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Misfit(_))
     }
 
     /// The same, with the pause that the response asks for if that is what it is about.
@@ -147,11 +192,23 @@ impl CallError {
                 "if you trust it, add its authority to the system's certificates, \
                  or name their file in SSL_CERT_FILE"
             }
-            Self::Unreachable(_) => "start the server, or correct `endpoint`",
+            Self::Unreachable(_) | Self::NotConnected(_) => {
+                "start the server, or correct `endpoint`"
+            }
             Self::NotHttp(_) => "is the scheme or the port of `endpoint` wrong?",
-            Self::TimedOut(_) => {
+            Self::TimedOut(Limit::Total(_)) => {
                 "give the conversation a longer `timeout_seconds`, or use a smaller model"
             }
+            Self::TimedOut(Limit::FirstToken(_)) => {
+                "look whether it works, or has others to answer before, and needs more time"
+            }
+            Self::TimedOut(Limit::BetweenTokens(_)) => {
+                "look whether it works, or give it more time"
+            }
+            Self::Misfit(_) => {
+                "say more clearly in `input` what to answer, or in a rule with `on = \"failure\"` what follows"
+            }
+            Self::Schema(_) => "correct it",
             Self::BodyLimit(_) | Self::OutputLimit { .. } => "ask for a shorter answer",
             Self::Compressed(_) => "turn compression off there, or in the proxy before it",
             Self::Unreadable(_) | Self::NoText(_) => {
@@ -196,6 +253,19 @@ fn so_far(text: &str) -> String {
 
 fn is_about_tools(reason: &str) -> bool {
     ["tool_calls", "function_call"].contains(&reason)
+}
+
+/// Whether a time limit is behind an error.
+fn has_timed_out(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>();
+        if system.is_some_and(|system| system.kind() == ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error and everything behind it; what repeats the text before it is left out.

@@ -42,6 +42,12 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// Whether the request is refused for something of this name.
+    pub(super) fn is_about(&self, name: &str) -> bool {
+        let is_of_request = self.status.is_some_and(|status| matches!(status.as_u16(), 400 | 422));
+        is_of_request && self.text.contains(name)
+    }
+
     pub(super) fn advice(&self, actor: &Llm) -> Option<String> {
         if self.status.is_some_and(|status| status.is_redirection()) {
             return Some("put the final address into `endpoint`".into());

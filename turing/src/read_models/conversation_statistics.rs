@@ -103,9 +103,10 @@ impl ConversationRow {
             | RetryScheduled { .. }
             | PostingTerminal { .. }
             | CircuitBreakerOpen { .. }
+            | PostingStateImported { .. }
             | HumanTaskClaimed { .. }
             | HumanTaskReleased { .. }
-            | PostingStateImported { .. } => {}
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

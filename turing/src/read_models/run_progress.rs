@@ -36,6 +36,10 @@ pub struct RunRow {
     pub postings: Option<u32>,
     /// How many postings entered it.
     pub entered: u64,
+    /// How many postings were open in it when an older system's state of them was taken over: since then they
+    /// are in no run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken_out: u64,
     /// How many postings ended, by the reason.
     pub ended: BTreeMap<EndReason, u64>,
     /// Attempts that succeeded.
@@ -73,6 +77,11 @@ impl std::fmt::Display for RunStatus {
     }
 }
 
+/// Rows of runs out of which nothing was taken are those of before.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl RunRow {
     fn new(began: Timestamp) -> Self {
         Self {
@@ -81,6 +90,7 @@ impl RunRow {
             error: None,
             postings: None,
             entered: 0,
+            taken_out: 0,
             ended: BTreeMap::new(),
             completed: 0,
             failed: BTreeMap::new(),
@@ -95,9 +105,9 @@ impl RunRow {
         sum(self.ended.values())
     }
 
-    /// How many postings entered it and have not ended.
+    /// How many postings entered it, have not ended, and were not taken out of it by an import.
     pub fn open(&self) -> u64 {
-        self.entered.saturating_sub(self.ended())
+        self.entered.saturating_sub(self.ended()).saturating_sub(self.taken_out)
     }
 
     /// Successful attempts a minute, from its first event to its last.
@@ -117,6 +127,7 @@ impl RunRow {
                 self.status = RunStatus::Failed;
                 self.error.clone_from(&error.0);
             }
+            WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
         }
     }
 
@@ -138,13 +149,14 @@ impl RunRow {
                 let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 count(self.ended.entry(reason).or_default());
             }
-            // an import names no run
+            // it names the run in which the posting was open, and no other
+            PostingStateImported { .. } => count(&mut self.taken_out),
             BranchTaken { .. }
             | PathEnded { .. }
             | CircuitBreakerOpen { .. }
             | HumanTaskClaimed { .. }
             | HumanTaskReleased { .. }
-            | PostingStateImported { .. } => {}
+            | PostingMovedToDefinition { .. } => {}
         }
     }
 }

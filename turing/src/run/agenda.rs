@@ -1,12 +1,16 @@
 //! What is to be done next: which posting stands where, and which waits until when.
 
+mod pools;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use es_core::event::{EventId, Timestamp};
-use turing_domain::{Attempt, ConversationId, PostingId, Step};
+use turing_domain::{Attempt, ConversationId, PostingId, Step, Workflow};
 
-/// Waves go by execution order, then by conversation.
+use pools::Pools;
+
+/// Conversations go by execution order, then by id.
 type WaveKey = (i32, ConversationId);
 
 /// How many postings may be attempted at a conversation now.
@@ -16,6 +20,8 @@ pub enum Gate {
     Wide,
     /// One, to see whether the actor is well again.
     One,
+    /// None before an attempt in progress has ended.
+    Full,
     /// None before this instant.
     Shut {
         /// When the gate opens.
@@ -34,20 +40,26 @@ pub struct Task {
     pub cause: Option<EventId>,
 }
 
-/// Postings that stand at the same conversation, to be executed together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Wave {
-    /// The conversation.
-    pub conversation: ConversationId,
-    /// The postings: those first that were attempted there least often, then in the order of their
-    /// ids.
-    pub tasks: Vec<Task>,
+/// What is begun next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen {
+    /// The attempt.
+    pub task: Task,
+    /// How many may be made at its conversation as things stand, this one among them.
+    pub standing: usize,
 }
 
-/// The open positions of all postings of a run, ready or waiting for their time.
+/// The open positions of all postings of a run: ready, waiting for their time, or held while another
+/// position of the posting is attempted.
 ///
-/// Who was attempted least often comes first, so that an actor that refuses whoever asks it uses up
-/// the repeats of none while others have all of theirs.
+/// Order is a preference: whatever is ready and let through can be begun. First come the conversations
+/// that go on, then those of the lowest execution order. At each of them comes first who was attempted
+/// there least often, so that an actor that refuses whoever asks it uses up the repeats of none while
+/// others have all of theirs. Of the models of one endpoint the one that was asked last comes first; see
+/// [`Agenda::of`].
+///
+/// A posting makes one attempt after the other, at the first of its positions that it can go on at: its
+/// events are one stream, and what they say does not depend on how many attempts are made side by side.
 ///
 /// When a wait is over is settled once, when it is first met: by a clock that nobody sets.
 ///
@@ -58,6 +70,9 @@ pub struct Agenda {
     ready: BTreeMap<WaveKey, BTreeMap<Turn, Task>>,
     waiting: BTreeMap<(Instant, PostingId, ConversationId), (WaveKey, Task)>,
     standing: HashMap<PostingId, Vec<Standing>>,
+    /// The postings of which an attempt is in progress, and what else is ready for them.
+    busy: HashMap<PostingId, Vec<(WaveKey, Task)>>,
+    pools: Pools,
 }
 
 /// By how many attempts have failed, then by posting.
@@ -82,7 +97,14 @@ struct Wait {
 }
 
 impl Agenda {
-    /// Replaces everything that the agenda knows of a posting by the steps that it is ready for.
+    /// An empty one, which prefers of the models of one endpoint the one that was asked last, until
+    /// nothing is ready for it or another one has waited for five minutes.
+    pub fn of(workflow: &Workflow) -> Self {
+        Self { pools: Pools::of(workflow), ..Self::default() }
+    }
+
+    /// Replaces everything that the agenda knows of a posting by the steps that it is ready for. No
+    /// attempt of it is in progress any more.
     ///
     /// `until` answers when a wait is over that is met now; one that was met before goes on.
     /// `cause` answers which event opened a conversation, if it was opened just now; for positions
@@ -117,9 +139,7 @@ impl Agenda {
                 Some(Wait { until, .. }) => {
                     self.waiting.insert((until, posting, conversation), (wave, task));
                 }
-                None => {
-                    self.ready.entry(wave).or_default().insert(turn_of(&task), task);
-                }
+                None => self.make_ready(wave, task),
             }
             standing.push(Standing { wave, retries, wait });
         }
@@ -137,15 +157,25 @@ impl Agenda {
     /// Takes a posting out of what is to be done, until it is placed again, and answers what was to
     /// be done for it. Its waits go on.
     pub(super) fn set_aside(&mut self, posting: PostingId) -> Vec<Task> {
-        let mut taken = Vec::new();
-        for Standing { wave, retries, wait } in self.standing.get(&posting).into_iter().flatten() {
+        let held = self.busy.remove(&posting).into_iter().flatten();
+        let mut taken: Vec<_> = held.map(|(_, task)| task).collect();
+        for Standing { wave, wait, .. } in self.standing.get(&posting).into_iter().flatten() {
             if let Some(Wait { until, .. }) = wait {
                 let waiting = self.waiting.remove(&(*until, posting, wave.1));
                 taken.extend(waiting.map(|(_, task)| task));
             }
-            // a position that became due stands among the ready ones
+        }
+        // a position that became due stands among the ready ones
+        taken.extend(self.take_ready(posting).into_iter().map(|(_, task)| task));
+        taken
+    }
+
+    /// Takes all positions of a posting that are ready.
+    fn take_ready(&mut self, posting: PostingId) -> Vec<(WaveKey, Task)> {
+        let mut taken = Vec::new();
+        for Standing { wave, retries, .. } in self.standing.get(&posting).into_iter().flatten() {
             if let Some(tasks) = self.ready.get_mut(wave) {
-                taken.extend(tasks.remove(&(*retries, posting)));
+                taken.extend(tasks.remove(&(*retries, posting)).map(|task| (*wave, task)));
                 if tasks.is_empty() {
                     self.ready.remove(wave);
                 }
@@ -154,18 +184,19 @@ impl Agenda {
         taken
     }
 
-    /// True while something of a posting is in progress, or it stands apart: what it stands at is neither
-    /// ready nor waiting.
-    pub(super) fn is_taken(&self, posting: PostingId) -> bool {
-        self.standing.get(&posting).into_iter().flatten().any(|standing| {
-            let Standing { wave, retries, wait } = standing;
-            let is_ready = self.ready.get(wave);
-            let is_ready = is_ready.is_some_and(|tasks| tasks.contains_key(&(*retries, posting)));
-            let waits = wait.is_some_and(|Wait { until, .. }| {
-                self.waiting.contains_key(&(until, posting, wave.1))
-            });
-            !is_ready && !waits
-        })
+    /// Makes a position ready, or holds it while another one of the posting is attempted.
+    fn make_ready(&mut self, wave: WaveKey, task: Task) {
+        match self.busy.get_mut(&task.posting) {
+            Some(held) => held.push((wave, task)),
+            None => {
+                self.ready.entry(wave).or_default().insert(turn_of(&task), task);
+            }
+        }
+    }
+
+    /// Whether an attempt of a posting is in progress.
+    pub fn is_busy(&self, posting: PostingId) -> bool {
+        self.busy.contains_key(&posting)
     }
 
     /// Makes ready what is due at `now`.
@@ -175,37 +206,66 @@ impl Agenda {
                 return;
             }
             let (wave, task) = entry.remove();
-            self.ready.entry(wave).or_default().insert(turn_of(&task), task);
+            self.make_ready(wave, task);
         }
     }
 
-    /// Takes the next wave: all postings that are ready at the conversation that comes first among
-    /// those that `gate` lets through.
-    pub fn next_wave(&mut self, gate: impl Fn(ConversationId) -> Gate) -> Option<Wave> {
-        let (key, gate) = self
-            .ready
-            .keys()
-            .map(|key| (*key, gate(key.1)))
-            .find(|(_, gate)| !matches!(gate, Gate::Shut { .. }))?;
-        let mut tasks = self.ready.remove(&key)?;
-        if gate == Gate::One {
-            // all but the first stay where they are
-            if let Some(second) = tasks.keys().nth(1).copied() {
-                let rest = tasks.split_off(&second);
-                self.ready.insert(key, rest);
-            }
+    /// Takes what is begun next, if anything is ready that `gate` lets through. Conversations that
+    /// `goes_on` names come before others. Until the posting is placed again, or this is put back,
+    /// nothing else of it is begun.
+    pub fn next(
+        &mut self,
+        now: Instant,
+        gate: impl Fn(ConversationId) -> Gate,
+        goes_on: impl Fn(ConversationId) -> bool,
+    ) -> Option<Chosen> {
+        let gates = self.ready.keys().map(|key| (*key, gate(key.1)));
+        let open: Vec<_> =
+            gates.filter(|(_, gate)| matches!(gate, Gate::Wide | Gate::One)).collect();
+        self.pools.look(now, open.iter().map(|(key, _)| key.1));
+        let mut preferred = open.iter().filter(|(key, _)| self.pools.prefers(key.1));
+        let (mut key, mut gate) = preferred
+            .clone()
+            .find(|(key, _)| goes_on(key.1))
+            .or_else(|| preferred.next())
+            .copied()?;
+        // a posting goes on at the first of its positions that it can go on at
+        while let Some(first) = self.ready.get(&key).and_then(|tasks| tasks.values().next())
+            && let Some(earlier) = open
+                .iter()
+                .find(|(other, _)| *other < key && self.stands_ready(first.posting, *other))
+        {
+            (key, gate) = *earlier;
         }
-        Some(Wave { conversation: key.1, tasks: tasks.into_values().collect() })
+        let tasks = self.ready.get_mut(&key)?;
+        let standing = if gate == Gate::One { 1 } else { tasks.len() };
+        let (_, task) = tasks.pop_first()?;
+        if tasks.is_empty() {
+            self.ready.remove(&key);
+        }
+        self.pools.ask(key.1);
+        let held = self.take_ready(task.posting);
+        self.busy.insert(task.posting, held);
+        Some(Chosen { task, standing })
+    }
+
+    /// Whether a posting is ready at a conversation.
+    fn stands_ready(&self, posting: PostingId, wave: WaveKey) -> bool {
+        let mut standing = self.standing.get(&posting).into_iter().flatten();
+        let turn = standing.find(|it| it.wave == wave).map(|it| (it.retries, posting));
+        let tasks = self.ready.get(&wave);
+        turn.zip(tasks).is_some_and(|(turn, tasks)| tasks.contains_key(&turn))
     }
 
     /// Puts back what was taken and not begun.
-    pub fn put_back(&mut self, conversation: ConversationId, tasks: Vec<Task>) {
-        for task in tasks {
-            let standing = self.standing.get(&task.posting).into_iter().flatten();
-            let wave = standing.map(|standing| standing.wave).find(|wave| wave.1 == conversation);
-            if let Some(wave) = wave {
-                self.ready.entry(wave).or_default().insert(turn_of(&task), task);
-            }
+    pub fn put_back(&mut self, task: Task) {
+        // a posting that was placed since stands where it stands
+        let Some(held) = self.busy.remove(&task.posting) else { return };
+        let standing = self.standing.get(&task.posting).into_iter().flatten();
+        let mut waves = standing.map(|standing| standing.wave);
+        let wave = waves.find(|wave| wave.1 == task.attempt.conversation_id);
+        for (wave, task) in held.into_iter().chain(wave.map(|wave| (wave, task))) {
+            self.make_ready(wave, task);
         }
     }
 
@@ -213,7 +273,7 @@ impl Agenda {
     pub fn next_opening(&self, gate: impl Fn(ConversationId) -> Gate) -> Option<Instant> {
         let openings = self.ready.keys().filter_map(|key| match gate(key.1) {
             Gate::Shut { until } => Some(until),
-            Gate::Wide | Gate::One => None,
+            Gate::Wide | Gate::One | Gate::Full => None,
         });
         openings.min()
     }
@@ -240,5 +300,7 @@ impl Agenda {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use turing_domain::{ConversationId, PostingId};
 
 use super::clocks::Moment;
 use super::enter::Entered;
-use super::step::{AttemptResult, Moved};
+use super::moved::{AttemptResult, Moved};
 use super::{Run, RunError};
 
 /// For how long the others wait until something is recorded for a posting.
@@ -27,6 +27,8 @@ pub(super) enum Done {
     NotEntered,
     /// It moved at a conversation, at this moment.
     Moved(ConversationId, Moved, Moment),
+    /// It was looked for where it stands, at this moment.
+    Found(Entered, Moment),
 }
 
 /// What came of recording something for a posting.
@@ -86,8 +88,13 @@ impl Apart {
         self.causes.len()
     }
 
+    /// Whether a posting stands apart.
+    pub(super) fn holds(&self, posting: PostingId) -> bool {
+        self.causes.contains_key(&posting)
+    }
+
     /// Waits until something was recorded for one of them; `None` if there is none.
-    async fn next(&mut self) -> Option<Result<Recorded, JoinError>> {
+    pub(super) async fn next(&mut self) -> Option<Result<Recorded, JoinError>> {
         self.tasks.join_next().await.map(|joined| match joined {
             Ok(recorded) => recorded.expect("a late recording is one task"),
             Err(error) => Err(error),
@@ -110,6 +117,7 @@ impl Run<'_> {
                 let cause = |task: &super::Task| Some((task.attempt.conversation_id, task.cause?));
                 self.apart.causes.insert(posting, tasks.iter().filter_map(cause).collect());
                 self.apart.tasks.spawn(async move { late.join_next().await });
+                self.observer.posting_apart(posting);
             }
         }
         while self.apart.len() > PLACES && !*self.stop.borrow() {
@@ -129,6 +137,14 @@ impl Run<'_> {
     /// Goes on with the next that stands apart no longer, if any does.
     pub(super) async fn wait_for_one_apart(&mut self) -> Result<(), RunError> {
         let next = self.notices.telling(self.observer, self.apart.next()).await;
+        self.settle_next(next)
+    }
+
+    /// Goes on with this one, which stands apart no longer, if there is one.
+    pub(super) fn settle_next(
+        &mut self,
+        next: Option<Result<Recorded, JoinError>>,
+    ) -> Result<(), RunError> {
         match next {
             Some(recorded) => self.settle(recorded?).map(drop),
             None => Ok(()),
@@ -149,6 +165,12 @@ impl Run<'_> {
             Ok(Done::Entered(Entered { state, causes }, seen)) => {
                 self.place(posting, &state, &causes, seen);
                 self.count_end(posting, &state);
+                Ok(None)
+            }
+            Ok(Done::Found(Entered { state, causes }, seen)) => {
+                self.place(posting, &state, &causes, seen);
+                self.count_end(posting, &state);
+                self.observer.posting_ended(self.report.postings - self.report.open);
                 Ok(None)
             }
             Ok(Done::Moved(conversation, mut moved, seen)) => {
@@ -172,6 +194,7 @@ impl Run<'_> {
                 let reason = error.told();
                 // its other positions are not tried either
                 self.agenda.remove(posting);
+                self.people.forget(posting);
                 self.observer.posting_left(posting, &reason);
                 self.report.left.push(super::Left { posting, reason });
                 Ok(None)

@@ -7,8 +7,8 @@ use es_core::event::Payload;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
-    PostingId, RunId, Script, WorkflowId,
+    ActorKind, Attempt, Conversation, ConversationId, FailureType, InputValues, Llm, LlmUsage,
+    Posting, PostingId, RunId, Script, WorkflowId,
 };
 
 use super::{RunError, Shared, StepError};
@@ -25,7 +25,7 @@ pub(super) struct Attempted {
 /// What came of an attempt.
 pub(super) enum Executed {
     /// It was made.
-    Attempted(Attempted),
+    Attempted(Box<Attempted>),
     /// It was not: the system could not start the script now, for this reason.
     NotStarted(String),
 }
@@ -41,22 +41,33 @@ pub(super) struct Problem {
     pub(super) failure_type: FailureType,
     pub(super) error: String,
     pub(super) stderr: Option<String>,
-    pub(super) model: Option<String>,
+    /// What a language model reported all the same.
+    pub(super) llm: LlmUsage,
+    /// Whether the actor did as it was asked, so that it would do the same again.
+    pub(super) is_final: bool,
     /// The pause that the actor asked for.
     pub(super) retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// One of an actor that is no language model.
+    fn plain(failure_type: FailureType, error: String, stderr: Option<String>) -> Self {
+        let llm = LlmUsage::default();
+        Self { failure_type, error, stderr, llm, is_final: false, retry_after: None }
+    }
 }
 
 impl Attempted {
     /// An attempt that ended before any actor was called.
     fn refused(failure_type: FailureType, error: String) -> Self {
-        let problem = Problem { failure_type, error, stderr: None, model: None, retry_after: None };
+        let problem = Problem::plain(failure_type, error, None);
         Self { result: Err(problem), duration: Duration::ZERO }
     }
 }
 
 impl From<Attempted> for Executed {
     fn from(attempted: Attempted) -> Self {
-        Self::Attempted(attempted)
+        Self::Attempted(Box::new(attempted))
     }
 }
 
@@ -92,10 +103,10 @@ pub(super) async fn execute(
     let limit = workflow.time_limit(conversation);
     Ok(match &actor.kind {
         ActorKind::Script(script) => {
-            let document = document(&values, attempt, &input, data);
+            let document = script_document(&values, attempt, &input, data);
             ask_script(shared, script, limit, document).await?
         }
-        ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await.into(),
+        ActorKind::Llm(llm) => ask_llm(shared, conversation, llm, limit, input).await.into(),
         ActorKind::Human(_) => {
             let error = "a person is not called; the posting waits for their answer".to_owned();
             Attempted::refused(FailureType::NotFound, error).into()
@@ -103,20 +114,40 @@ pub(super) async fn execute(
     })
 }
 
-async fn ask_llm(shared: &Shared, llm: &Llm, limit: Option<Duration>, input: String) -> Attempted {
+async fn ask_llm(
+    shared: &Shared,
+    conversation: &Conversation,
+    llm: &Llm,
+    limit: Option<Duration>,
+    input: String,
+) -> Attempted {
     let api_key = match api_key(llm) {
         Ok(api_key) => api_key,
         Err(error) => return Attempted::refused(FailureType::InvalidInput, error.to_string()),
     };
     let defaults = LlmLimits::default();
-    let limits = LlmLimits { time: limit.unwrap_or(defaults.time), ..defaults };
-    match call_llm(&shared.llm, &LlmCall { actor: llm.clone(), input, api_key, limits }).await {
+    let limits = LlmLimits {
+        time: limit.unwrap_or(defaults.time),
+        connect: llm.connect_limit.map_or(defaults.connect, Duration::from),
+        first_token: llm.first_token_limit.map(Duration::from),
+        between_tokens: llm.between_tokens_limit.map_or(defaults.between_tokens, Duration::from),
+        ..defaults
+    };
+    let call = LlmCall {
+        actor: llm.clone(),
+        input,
+        api_key,
+        limits,
+        schema: conversation.schema.clone(),
+        repairs: conversation.repair,
+    };
+    match call_llm(&shared.llm, &call).await {
         LlmOutcome::Completed { output, usage, duration } => {
             Attempted { result: Ok(Answer { output, llm: usage }), duration }
         }
-        LlmOutcome::Failed { failure_type, error, retry_after, duration } => {
-            let model = Some(llm.model.clone());
-            let problem = Problem { failure_type, error, stderr: None, model, retry_after };
+        LlmOutcome::Failed { failure_type, error, retry_after, is_final, usage, duration } => {
+            let problem =
+                Problem { failure_type, error, stderr: None, llm: usage, is_final, retry_after };
             Attempted { result: Err(problem), duration }
         }
     }
@@ -126,7 +157,7 @@ async fn ask_script(
     shared: &Shared,
     script: &Script,
     limit: Option<Duration>,
-    document: Document<'_>,
+    document: Vec<u8>,
 ) -> Result<Executed, RunError> {
     let program = match shared.definition.program(script) {
         Ok(program) => program,
@@ -140,7 +171,7 @@ async fn ask_script(
         arguments: script.command.iter().skip(1).map(Into::into).collect(),
         folder: shared.definition.folder.clone(),
         environment: script.env.clone(),
-        input: serde_json::to_vec(&document).expect("the document has texts for keys"),
+        input: document,
         limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
     };
     Ok(match shared.supervisors.run(&call).await {
@@ -150,7 +181,7 @@ async fn ask_script(
         }
         ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
             let stderr = (!stderr.is_empty()).then_some(stderr);
-            let problem = Problem { failure_type, error, stderr, model: None, retry_after: None };
+            let problem = Problem::plain(failure_type, error, stderr);
             Attempted { result: Err(problem), duration }.into()
         }
         ScriptOutcome::NotStarted { passes: true, error } => Executed::NotStarted(error),
@@ -173,6 +204,17 @@ struct Document<'a> {
     posting_id: PostingId,
     run_id: RunId,
     workflow_id: WorkflowId,
+}
+
+/// What a script reads on its standard input for an attempt, to the last byte.
+pub(crate) fn script_document(
+    values: &InputValues<'_>,
+    attempt: Attempt,
+    input: &str,
+    data: &Map<String, Value>,
+) -> Vec<u8> {
+    serde_json::to_vec(&document(values, attempt, input, data))
+        .expect("the document has texts for keys")
 }
 
 fn document<'a>(

@@ -1,10 +1,11 @@
 //! Beginning a run, or finding the one that goes on.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream, Timestamp};
 use es_core::execution::stream_of;
-use es_core::{CommandError, Repository};
+use es_core::{CommandError, Repository, transact};
 use futures_util::TryStreamExt;
 use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
@@ -17,6 +18,7 @@ use crate::store::Store;
 use super::before::{Before, look};
 use super::difference::{Difference, other_postings};
 use super::give_up::{GivenUp, entered, give_up};
+use super::keep_definition::{Refused, keep, place_of};
 use super::patience::Patience;
 use super::{Intake, RunError, RunOptions};
 
@@ -50,6 +52,8 @@ pub(super) struct Begun {
     pub(super) began: Option<Timestamp>,
     /// Which of its postings completed before, and are executed again.
     pub(super) before: Before,
+    /// How many events this call has recorded for it.
+    pub(super) events: usize,
 }
 
 /// Where it is read what came before.
@@ -95,13 +99,19 @@ pub(super) async fn begin(
         if others.is_none() && !is_other_definition {
             let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
             let (started_by, began) = looking.await?.unzip();
-            let begun = Begun { run_id, is_continued: true, started_by, began, before };
+            let events = patience.persist(|| keep(store, definition)).await?;
+            let begun = Begun { run_id, is_continued: true, started_by, began, before, events };
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
         if !options.abandon {
             let began_with = open.definition_digest.clone();
             let difference = Difference { others, is_other_definition, began_with, is_whole };
-            let (workflow, file) = (workflow_id, definition.path.clone());
+            let workflow = workflow_id;
+            // who has it from the store needs no file to go on
+            let file = match definition.is_recorded {
+                true => PathBuf::new(),
+                false => definition.path.clone(),
+            };
             return Err(RunError::OtherRunOpen { run_id, workflow, difference, file });
         }
         gave_up = Some(give_up(store, open, patience).await?);
@@ -127,9 +137,11 @@ pub(super) async fn begin(
         again,
     };
     let metadata = names(&definition.workflow).with(RUN_ID, run_id);
-    let found = match patience.persist(|| start_run(runs, &start, &metadata)).await? {
-        Ok(started_by) => {
-            Found::Run(Begun { run_id, is_continued: false, started_by, began: None, before })
+    let starting = || start_run(store, runs, &start, definition, &metadata);
+    let found = match patience.persist(starting).await? {
+        Ok((started_by, events)) => {
+            let (is_continued, began) = (false, None);
+            Found::Run(Begun { run_id, is_continued, started_by, began, before, events })
         }
         Err(_) => Found::Done(here),
     };
@@ -169,24 +181,42 @@ fn names(workflow: &Workflow) -> Metadata {
     }
 }
 
-/// Records that a run begins, and answers by which event; or which run has done the same.
+/// Records that a run begins, with its definition where that is not recorded already. Answers by which
+/// event, and how many there are; or which run has done the same.
 async fn start_run(
+    store: &Store,
     runs: &Repository<WorkflowRuns>,
     start: &RunStart,
+    definition: &Definition,
     metadata: &Metadata,
-) -> Result<Result<Option<EventId>, RunId>, RunError> {
+) -> Result<Result<(Option<EventId>, usize), RunId>, RunError> {
     let &RunStart { workflow_id, run_id, .. } = start;
-    let begun = runs.by_id(&workflow_id).decide(|runs| runs.start(start));
-    let executed = match begun.metadata(metadata.clone()).await {
-        Err(CommandError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
-            return Ok(Err(run_id));
-        }
+    let recording = definition.recording();
+    // the names are those of the run
+    let named = runs.clone().with_metadata(metadata.clone());
+    let members = (named.by_id(&workflow_id), place_of(store, definition));
+    let begun = transact(members, |(runs, definitions)| {
+        runs.record(runs.start(start)?);
+        definitions.record(definitions.record_once(&recording)?);
+        Ok::<_, Refused>(())
+    });
+    let executed = match begun.await {
+        Err(CommandError::Rejected(Refused::Workflow(WorkflowRejection::AlreadyCompleted {
+            run_id,
+        }))) => return Ok(Err(run_id)),
         executed => executed.map_err(RunError::record)?,
     };
-    Ok(Ok(match executed.cause() {
-        Some(started) => Some(started.event_id),
+    let (started, recorded) = &executed.events;
+    // without a start there is nothing: both are recorded together
+    let stream = executed.appended.as_ref().and_then(|appended| appended.streams.first());
+    let event = stream.and_then(|stream| stream.events.first()).filter(|_| !started.is_empty());
+    Ok(Ok(match event {
+        Some(event) => (Some(event.event_id), started.len().saturating_add(recorded.len())),
         // it was recorded before, and the answer was lost
-        None => started_event(runs, workflow_id, run_id).await?.map(|(event_id, _)| event_id),
+        None => {
+            let started = started_event(runs, workflow_id, run_id).await?;
+            (started.map(|(event_id, _)| event_id), 1)
+        }
     }))
 }
 

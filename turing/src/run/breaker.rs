@@ -79,6 +79,12 @@ impl Breakers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&actor);
     }
 
+    /// How the breaker is, as the store last answered; closed, if the actor goes without one.
+    pub(super) fn status(&self, actor: ActorId) -> BreakerStatus {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&actor).map_or(BreakerStatus::Closed, |known| known.breaker.status())
+    }
+
     /// How many calls the actor gets.
     pub(super) fn gate(&self, actor: ActorId, now: Instant) -> Gate {
         match self.wait(actor) {

@@ -9,7 +9,7 @@ use es_core::{CommandError, Decided, Draft, Repository};
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::{
-    ConversationId, Posting, PostingId, PostingRejection, RunId, RunStatus, WorkflowId,
+    ConversationId, Posting, PostingId, PostingRejection, RunId, RunStatus, Step, WorkflowId,
     WorkflowRejection, WorkflowRuns,
 };
 
@@ -96,8 +96,8 @@ impl Run<'_> {
                 Vec::new()
             }
         };
-        let steps = match self.shared.calls_nobody {
-            true => steps,
+        let (tasks, steps) = match self.shared.calls_nobody {
+            true => (Vec::new(), steps),
             false => self.people.set_apart(&self.shared.definition.workflow, posting, steps),
         };
         let cause_of = |conversation| {
@@ -105,7 +105,11 @@ impl Run<'_> {
         };
         let longest = self.shared.definition.workflow.retry.max_seconds.into();
         let until = |due_at| seen.deadline(due_at, longest);
+        let from = |step: &Step<'_>| step.due_at.map_or(seen.at, until);
+        let at = steps.iter().map(|step| (step.attempt, from(step)));
+        let at: Vec<_> = at.chain(tasks.into_iter().map(|task| (task, seen.at))).collect();
         self.agenda.place(posting, &steps, until, cause_of);
+        self.observer.posting_stands(posting, &at);
     }
 }
 

@@ -53,7 +53,7 @@ pub enum RunError {
     #[error(
         "run {run_id} of workflow {workflow} is in progress with {difference}; {}, or give it up with \
          --abandon",
-        way_on(difference, file)
+        way_on(*run_id, difference, file)
     )]
     OtherRunOpen {
         /// The run.
@@ -62,7 +62,7 @@ pub enum RunError {
         workflow: WorkflowId,
         /// In what it differs from what was asked for.
         difference: Difference,
-        /// The definition that was asked for.
+        /// The file of the definition that was asked for; none if it came from the store.
         file: PathBuf,
     },
     /// A posting is in a run of another workflow.
@@ -89,7 +89,7 @@ pub enum RunError {
 }
 
 /// How a run in progress is finished that is another one than was asked for.
-fn way_on(difference: &Difference, file: &Path) -> String {
+fn way_on(run_id: RunId, difference: &Difference, file: &Path) -> String {
     match (difference.is_of_definition(), difference.is_whole()) {
         (true, _) => {
             // as many digits as people compare
@@ -100,7 +100,10 @@ fn way_on(difference: &Difference, file: &Path) -> String {
             format!("finish it with the definition that it began with{which}")
         }
         (false, true) => {
-            let resume = format!("run resume --workflow {}", quoted(file.display()));
+            let resume = match file.as_os_str().is_empty() {
+                true => format!("run resume {run_id}"),
+                false => format!("run resume --workflow {}", quoted(file.display())),
+            };
             format!("finish it as it began with `{}`", command(resume))
         }
         (false, false) => "finish it with the postings that it began with".to_owned(),

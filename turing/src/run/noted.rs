@@ -1,6 +1,4 @@
-//! What the events of a run carry beside their payloads, and how many there are.
-
-use std::sync::atomic::Ordering;
+//! What the events of a run carry beside their payloads.
 
 use es_core::event::{EventId, Metadata};
 use turing_domain::fields::RUN_ID;
@@ -9,14 +7,6 @@ use turing_domain::{PostingId, correlation_id};
 use super::Shared;
 
 impl Shared {
-    pub(super) fn count(&self, events: usize) {
-        self.recorded.fetch_add(events as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn recorded(&self) -> u64 {
-        self.recorded.load(Ordering::Relaxed)
-    }
-
     /// What every event of the posting carries in this run.
     pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
         let mut metadata = Metadata::new().with(RUN_ID, self.run_id);

@@ -1,10 +1,12 @@
 //! What a run tells whoever started it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::{
+    Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
+};
 
-use super::{Before, GivenUp, Wait};
+use super::{Before, GivenUp, Sight, Wait};
 use crate::breakers::OpenBreaker;
 
 /// What is done with each posting before the first attempt of a run.
@@ -33,25 +35,61 @@ pub trait Observer: Send {
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let _ = (run_id, postings, is_continued);
     }
+    /// The run can be looked at from now on.
+    fn can_be_seen(&mut self, sight: &Sight) {
+        let _ = sight;
+    }
     /// So many postings, of so many, have come through this.
     fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
         let _ = (what, done, of);
     }
-    /// A wave is about to be executed.
+    /// A wave begins at a conversation where so many postings stand ready; what becomes ready there until
+    /// it ends belongs to it. Several may be open, one at each conversation.
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         let _ = (conversation, postings);
     }
-    /// An attempt of the wave begins; it may take so long, or any time.
-    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
-        let _ = (posting, limit);
+    /// An attempt at a conversation begins, in its wave; it may take so long, or any time. A posting makes
+    /// one after the other.
+    fn attempt_begins(
+        &mut self,
+        conversation: &Conversation,
+        posting: PostingId,
+        limit: Option<Duration>,
+    ) {
+        let _ = (conversation, posting, limit);
     }
-    /// An attempt of the wave has ended.
+    /// The attempt of a posting has ended.
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
         let _ = (posting, has_failed);
     }
-    /// A wave was executed.
+    /// The result of an attempt at a conversation is recorded: its failure, if it failed, for how long
+    /// the actor worked, and what a language model told of its answer.
+    fn attempt_recorded(
+        &mut self,
+        conversation: ConversationId,
+        failure: Option<&FailureType>,
+        worked: Duration,
+        usage: &LlmUsage,
+    ) {
+        let _ = (conversation, failure, worked, usage);
+    }
+    /// A posting stands here now, and nowhere else in the run: what can be attempted for it, and from
+    /// when, as far as it is concerned; and what waits for people, from when that was met.
+    fn posting_stands(&mut self, posting: PostingId, at: &[(Attempt, Instant)]) {
+        let _ = (posting, at);
+    }
+    /// What is recorded for a posting takes long: nothing is attempted for it before it is told where it
+    /// stands.
+    fn posting_apart(&mut self, posting: PostingId) {
+        let _ = posting;
+    }
+    /// A wave has ended, with so many attempts.
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let _ = (conversation, done, failed);
+    }
+    /// A posting has ended in the run, be it now or in an earlier process.
+    fn posting_ends(&mut self, reason: &EndReason) {
+        let _ = reason;
     }
     /// So many postings have ended by now.
     fn posting_ended(&mut self, ended: usize) {

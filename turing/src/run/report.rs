@@ -143,9 +143,9 @@ impl Report {
         }
     }
 
-    /// Counts a posting if it has ended in the run.
-    pub(super) fn moved(&mut self, state: &Posting) {
-        let Some(terminal) = state.ended_in(self.run_id) else { return };
+    /// Counts a posting if it has ended in the run, and answers why it did.
+    pub(super) fn moved(&mut self, state: &Posting) -> Option<EndReason> {
+        let terminal = state.ended_in(self.run_id)?;
         self.open -= 1;
         let reason = terminal.reason.clone().unwrap_or(EndReason::Completed);
         let conversation = terminal.final_conversation_id;
@@ -153,8 +153,11 @@ impl Report {
             |ending: &&mut Ending| ending.reason == reason && ending.conversation == conversation;
         match self.ended.iter_mut().find(same) {
             Some(ending) => ending.postings += 1,
-            None => self.ended.push(Ending { reason, conversation, postings: 1 }),
+            None => {
+                self.ended.push(Ending { reason: reason.clone(), conversation, postings: 1 });
+            }
         }
+        Some(reason)
     }
 
     pub(super) fn attempted(

@@ -8,14 +8,15 @@ use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
-    PostingEvent, PostingId, PostingRejection,
+    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, LlmUsage,
+    Posting, PostingEvent, PostingId, PostingRejection,
 };
 
 use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
+use super::moved::{AttemptResult, Moved};
 use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
@@ -24,21 +25,6 @@ use crate::lock::Standing;
 /// How often recording a failure meets another writer before it gives up: its append meets every other
 /// failure of the same actor.
 const RETRY_WITH_ACTOR: Retry = Retry::times(30);
-
-/// How an attempt ended.
-pub(super) type AttemptResult = Result<(), FailureType>;
-
-/// What is known of a posting after something was recorded for it.
-#[derive(Debug)]
-pub(super) struct Moved {
-    /// Which events opened the conversations that were opened now.
-    pub(super) causes: Vec<(ConversationId, EventId)>,
-    pub(super) state: Posting,
-    /// How the attempt ended; `None` if it was not made, because the posting had moved on.
-    pub(super) result: Option<AttemptResult>,
-    /// How long the actor worked.
-    pub(super) duration: Duration,
-}
 
 /// Makes the attempt and records its result together with everything that follows from it, behind the
 /// beginning of its wave.
@@ -64,9 +50,7 @@ pub(super) async fn take_step(
     let recorded = async move {
         begun?;
         let moved = match made? {
-            Made::Elsewhere(state) => {
-                Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
-            }
+            Made::Elsewhere(state) => Moved::elsewhere(state),
             Made::Here(made) => record(&recorder, task, made, seen).await?,
         };
         Ok(Done::Moved(attempt.conversation_id, moved, seen))
@@ -102,7 +86,7 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
         let Some((actor, data, looked)) = actor else { return Ok(Made::Elsewhere(state)) };
         match execute(shared, posting, &state, &data, attempt).await? {
             Executed::Attempted(attempted) => {
-                return Ok(Made::Here(ByActor { actor, attempted, looked }));
+                return Ok(Made::Here(ByActor { actor, attempted: *attempted, looked }));
             }
             Executed::NotStarted(reason) => {
                 if !start.wait(reason).await? {
@@ -165,14 +149,15 @@ async fn record(
             let completion = Completion { attempt, output, duration: Some(duration), llm };
             shared.patience.insist(|| record.completed(&completion, duration)).await
         }
-        Err(Problem { failure_type, error, stderr, model, retry_after }) => {
+        Err(Problem { failure_type, error, stderr, llm, is_final, retry_after }) => {
             let record = Record { pause: record.pause(&failure_type, retry_after), ..record };
             let failure = Failure {
                 attempt,
                 failure_type,
                 error,
                 stderr,
-                model,
+                llm,
+                is_final,
                 duration: Some(duration),
                 retry_after,
                 now: seen.wall,
@@ -239,7 +224,7 @@ impl Record<'_> {
         let Self { shared, posting, attempt, .. } = self;
         let state = load(shared, posting).await?;
         check_moved(posting, attempt, true, &state)?;
-        Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO })
+        Ok(Moved::elsewhere(state))
     }
 
     /// Records for the posting alone; `None` if another process was faster.
@@ -273,7 +258,7 @@ impl Record<'_> {
         let Decided { state, events, appended, .. } = recorded;
         self.shared.count(events.len());
         let causes = appended.map_or_else(Vec::new, |appended| opened_by(&events, &appended));
-        Moved { causes, state, result: Some(result), duration }
+        Moved { causes, state, result: Some(result), duration, usage: LlmUsage::default() }
     }
 
     async fn completed(
@@ -285,7 +270,8 @@ impl Record<'_> {
         let recorded = self.alone(|posting| posting.complete(workflow, completion)).await?;
         let Some(recorded) = recorded else { return self.elsewhere().await };
         self.shared.breakers.succeeded(self.actor, self.shared.run_metadata()).await?;
-        Ok(self.moved(recorded, Ok(()), duration))
+        let usage = completion.llm.clone();
+        Ok(Moved { usage, ..self.moved(recorded, Ok(()), duration) })
     }
 
     async fn failed(self, failure: &Failure, duration: Duration) -> Result<Moved, RunError> {
@@ -321,7 +307,7 @@ impl Record<'_> {
         let members = (shared.postings.by_id(&posting), shared.breakers.actors.by_id(&actor));
         let policy = &shared.breakers.policy;
         let decision = transact(members, |(posting, breaker)| {
-            breaker.record(match failure_type.is_counted() {
+            breaker.record(match failure_type.is_counted() && !failure.is_final {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
                 false => breaker.give_back(failure.now.plus(pause)),
             });
@@ -356,7 +342,7 @@ impl Record<'_> {
             shared.tell_opened(actor, &breaker, last);
         }
         shared.breakers.remember(actor, breaker, seen);
-        Ok(Moved { causes, state, result, duration })
+        Ok(Moved { causes, state, result, duration, usage: LlmUsage::default() })
     }
 }
 

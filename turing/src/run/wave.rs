@@ -1,319 +1,205 @@
-//! Executing wave after wave until nothing is left to do.
+//! Executing what is ready until nothing is left to do: one loop over the attempts in progress.
+//!
+//! No attempt waits for another one but those of its own posting. A free place is given to whatever is
+//! ready, in the order that the [`Agenda`](super::Agenda) prefers; waves are what is recorded of that.
+//! One begins at a conversation when an attempt is to be made there and none is open, and ends when none
+//! of its attempts is in progress and it has made as many as stood ready when it began, or no other can
+//! be begun. What becomes ready there meanwhile belongs to it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use es_core::execution::IdempotencyKey;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
-use turing_domain::{ActorId, ConversationId, PostingId, WaveCompletion};
+use futures_util::future::BoxFuture;
+use tokio::task::JoinError;
+use turing_domain::{ConversationId, PostingId};
 
-use super::agenda::{Gate, Wave};
-use super::apart::Recording;
+use super::agenda::Chosen;
+use super::apart::{Recorded, Recording};
 use super::clocks::Moment;
-use super::step::{AttemptResult, Moved, take_step};
-use super::wave_record::{WaveRecord, as_u32};
-use super::{Held, HeldBy, Run, RunError, Shared, Wait};
+use super::moved::{AttemptResult, Moved};
+use super::open_waves::{Joined, Work};
+use super::step::take_step;
+use super::{Run, RunError, Shared};
 
-/// For how long the end of a wave waits for the lock, to be recorded with the beginning of the next
-/// one. The lock is for what begins: who does not get it records the end all the same.
-const TOGETHER: Duration = Duration::from_millis(200);
-
-/// What a wave did.
-#[derive(Debug, Default)]
-struct WaveCount {
-    processed: usize,
-    failed: usize,
-}
-
-/// What comes next in a wave.
+/// What comes next.
 enum Next {
-    /// Its beginning is recorded, or not.
-    Begun(Result<Result<(), RunError>, JoinError>),
-    /// An attempt has ended, if one was in progress.
-    Attempted(Option<Result<Result<Recording, RunError>, JoinError>>),
+    /// The beginning of a wave is recorded, or not.
+    Begun(Joined<()>),
+    /// An attempt has ended.
+    Ended(Joined<Recording>),
+    /// Something was recorded for a posting that stands apart, if one does.
+    NotApart(Option<Result<Recorded, JoinError>>),
+    /// Somebody has closed a circuit breaker.
+    Closed,
+    /// Something may be due, somebody else may have written, or it is asked to stop.
+    Due,
 }
 
-/// Why the beginning of a wave cannot be recorded, if not because the run is asked to stop: whoever has
-/// a result then tries again.
-fn unless_failed(begun: Result<Result<(), RunError>, JoinError>) -> Result<(), RunError> {
-    match begun? {
-        Ok(()) | Err(RunError::NotBegun) => Ok(()),
-        Err(error) => Err(error),
-    }
+/// Waits until somebody else has closed a circuit breaker.
+fn breaker_closed(shared: &Arc<Shared>) -> BoxFuture<'static, ()> {
+    let shared = shared.clone();
+    Box::pin(async move { shared.breaker_closed().await })
 }
 
 impl Run<'_> {
-    /// Executes waves until nothing is ready and nothing waits, but for people, or until it is asked to
-    /// stop.
+    /// Executes what is ready until nothing is and nothing waits but for people, or until it is asked to
+    /// stop; attempts in progress end before.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
-        // the wave that is over, until that is recorded: with the next one, if that begins at once
-        let mut over = None;
-        while self.goes_on() {
-            let taken = match self.take_back() {
-                Ok(()) => self.go_on_with_people().await,
-                failed => failed,
-            };
-            if let Err(error) = taken {
-                self.end_wave(over).await?;
-                return Err(error);
-            }
-            let shared = self.shared.clone();
-            let now = shared.clocks.timer.now();
-            let gate = |conversation| shared.gate(conversation, now);
-            self.agenda.wake(now);
-            if let Some(wave) = self.agenda.next_wave(gate) {
-                over = self.execute(wave, over).await?;
-                continue;
-            }
-            if over.is_some() {
-                self.end_wave(over.take()).await?;
+        let mut work = Work::new();
+        let done = Box::pin(self.work(&mut work)).await;
+        Box::pin(self.wind_up(work, done)).await
+    }
+
+    async fn work(&mut self, work: &mut Work) -> Result<(), RunError> {
+        let shared = self.shared.clone();
+        // it looks now and then, however often something else comes first
+        let mut closed = breaker_closed(&shared);
+        loop {
+            self.take_back()?;
+            Box::pin(self.go_on_with_people()).await?;
+            Box::pin(self.fill(work)).await?;
+            if Box::pin(self.end_idle_waves(work)).await? {
                 // somebody may have come back meanwhile
                 continue;
             }
-            let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
-            let next = next.into_iter().flatten().min();
-            match next {
-                Some(until) => self.tell_wait(until.saturating_duration_since(now), now),
-                None if self.apart.len() == 0 => return Ok(()),
-                None => self.tell_apart(),
+            let now = shared.clocks.timer.now();
+            let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
+            let until = [self.agenda.next_due(), self.agenda.next_opening(gate)];
+            let until = until.into_iter().flatten().min();
+            if work.attempts.is_empty() {
+                match until {
+                    _ if !self.goes_on() => return Ok(()),
+                    Some(until) => self.tell_wait(until, now),
+                    None if self.apart.len() == 0 => return Ok(()),
+                    None => self.tell_apart(),
+                }
             }
-            self.wait(next).await?;
+            match self.next(work, until, &mut closed).await {
+                Next::Begun(begun) => work.begun(begun)?,
+                Next::Ended(ended) => Box::pin(self.ended(work, ended)).await?,
+                Next::NotApart(recorded) => self.settle_next(recorded)?,
+                Next::Closed => closed = breaker_closed(&shared),
+                Next::Due => {}
+            }
         }
-        self.end_wave(over).await
     }
 
-    /// Tells what waits for so long, and for what.
-    fn tell_wait(&mut self, longest: Duration, now: Instant) {
+    /// Begins attempts, as many as there is room for. None is where a wave cannot be recorded: that ends
+    /// the run.
+    async fn fill(&mut self, work: &mut Work) -> Result<(), RunError> {
         let shared = self.shared.clone();
-        let mut held = Vec::<Held>::new();
-        for conversation in &shared.definition.workflow.conversations {
-            let (actor, attempts) = (conversation.actor, self.agenda.at(conversation.id));
-            if attempts == 0 {
-                continue;
-            }
-            let Some(by) = shared.held_by(actor, now) else { continue };
-            match held.iter_mut().find(|known| known.actor == actor) {
-                Some(known) => known.attempts += attempts,
-                None => held.push(Held { actor, name: shared.name_of(actor), attempts, by }),
-            }
-        }
-        self.observer.waits(&Wait { longest, due: self.agenda.waiting(), held });
-    }
-
-    /// Waits until then, until something was recorded for a posting that stands apart, until somebody
-    /// closes a circuit breaker, until a task of a person is answered or overdue, or until it is asked to
-    /// stop.
-    async fn wait(&mut self, until: Option<Instant>) -> Result<(), RunError> {
-        let (shared, mut stop) = (self.shared.clone(), self.stop.clone());
-        let timer = &shared.clocks.timer;
-        let some_apart = self.apart.len() > 0;
-        let (ears, until) =
-            (self.people.ears.clone(), until.into_iter().chain(self.people.next_due()).min());
-        let (is_bounded, until) = (until.is_some(), until.unwrap_or_else(|| timer.now()));
-        tokio::select! {
-            () = timer.sleep_until(until), if is_bounded => Ok(()),
-            waited = self.wait_for_one_apart(), if some_apart => waited,
-            () = shared.breaker_closed() => Ok(()),
-            () = ears.wait() => Ok(()),
-            Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
-        }
-    }
-
-    /// Executes a wave, and answers how it ended, which is to be recorded; `over` is the one before.
-    async fn execute(
-        &mut self,
-        wave: Wave,
-        over: Option<WaveCompletion>,
-    ) -> Result<Option<WaveCompletion>, RunError> {
-        let over = self.keep_lock_between(over, wave.conversation).await?;
-        if !self.goes_on() {
-            // the agenda is for who runs the workflow next
-            return Ok(over);
-        }
-        let shared = self.shared.clone();
-        let Some(conversation) = shared.definition.workflow.conversation(wave.conversation) else {
-            // the agenda holds only conversations of the definition
-            return Ok(over);
-        };
-        self.observer.wave_begins(conversation, wave.tasks.len());
-        let began = shared.clocks.timer.now();
-        let record = Arc::new(WaveRecord::new(over, conversation.id, wave.tasks.len()));
-        let count = match self.attempt_all(wave, &record).await {
-            Ok(count) => count,
-            Err(error) => return Err(self.left_over(&record, error).await),
-        };
-        if self.lost.is_some() {
-            // who runs the workflow now has ended the wave, or does
-            return Ok(None);
-        }
-        let took = shared.clocks.timer.now().saturating_duration_since(began);
-        self.observer.wave_ends(conversation, count.processed, count.failed);
-        Ok(Some(self.completion(conversation.id, &count, Some(took))))
-    }
-
-    /// Keeps the lock for a wave at this conversation, and answers of which wave the end is still to
-    /// be recorded. That of one at the same conversation is recorded now: if both were asked for
-    /// again, the end would be taken for that of the wave that begins.
-    async fn keep_lock_between(
-        &mut self,
-        over: Option<WaveCompletion>,
-        next: ConversationId,
-    ) -> Result<Option<WaveCompletion>, RunError> {
-        if over.as_ref().is_some_and(|over| over.conversation_id != next)
-            && let Ok(kept) = timeout(TOGETHER, self.keep_lock()).await
-        {
-            if let Err(error) = kept {
-                self.end_wave(over).await?;
-                return Err(error);
-            }
-            return Ok(over);
-        }
-        self.end_wave(over).await?;
-        self.keep_lock().await?;
-        Ok(None)
-    }
-
-    /// Ends the waves that were interrupted when the run was: what they had not done is done by
-    /// waves of its own. If it is asked to stop meanwhile, the next process ends them.
-    pub(super) async fn end_interrupted_waves(&mut self) -> Result<(), RunError> {
-        let shared = self.shared.clone();
-        for conversation in &shared.definition.workflow.conversations {
-            if *self.stop.borrow() {
-                return Ok(());
-            }
-            let looking = shared.patience.persist(|| shared.open_wave(conversation.id));
-            if let Some(size) = self.telling(looking).await? {
-                // who stands apart may stand there, too
-                let open = self.agenda.at(conversation.id) + self.apart.len();
-                let processed = size.saturating_sub(open);
-                let count = WaveCount { processed, failed: 0 };
-                let over = self.completion(conversation.id, &count, None);
-                self.end_wave(Some(over)).await?;
+        while self.goes_on() && work.has_room_for(1, &shared) && !work.has_failed() {
+            let now = shared.clocks.timer.now();
+            self.agenda.wake(now);
+            let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
+            let Some(chosen) = self.agenda.next(now, gate, |id| work.goes_on(id)) else { break };
+            if !Box::pin(self.begin(work, chosen)).await? {
+                self.agenda.put_back(chosen.task);
             }
         }
         Ok(())
     }
 
-    fn completion(
-        &self,
-        conversation_id: ConversationId,
-        count: &WaveCount,
-        duration: Option<Duration>,
-    ) -> WaveCompletion {
-        WaveCompletion {
-            conversation_id,
-            run_id: self.shared.run_id,
-            processed_count: as_u32(count.processed),
-            failed_count: as_u32(count.failed),
-            duration,
+    /// Begins an attempt; false if there is to be none now, after all.
+    async fn begin(&mut self, work: &mut Work, chosen: Chosen) -> Result<bool, RunError> {
+        let Chosen { task, standing } = chosen;
+        let (shared, id) = (self.shared.clone(), task.attempt.conversation_id);
+        if work.is_over(id) {
+            let over = self.close_wave(work, id).await?;
+            self.end_wave(over).await?;
         }
+        if !work.waves.contains_key(&id) && !self.open_wave(work, id, standing).await? {
+            return Ok(false);
+        }
+        let Some(wave) = work.waves.get_mut(&id) else { return Ok(false) };
+        if !self.claims_call(id, &wave.record).await? {
+            return Ok(false);
+        }
+        let workflow = &shared.definition.workflow;
+        if let Some(conversation) = workflow.conversation(id) {
+            let limit = workflow.time_limit(conversation);
+            self.observer.attempt_begins(conversation, task.posting, limit);
+        }
+        let step = Box::pin(take_step(shared.clone(), task, wave.record.clone()));
+        wave.begin(work.attempts.spawn(async move { (id, step.await) }));
+        Ok(true)
     }
 
-    /// Records that a wave is over, if one is; unless another process runs the workflow now.
-    pub(super) async fn end_wave(&mut self, over: Option<WaveCompletion>) -> Result<(), RunError> {
-        let Some(over) = over.filter(|_| self.lost.is_none()) else { return Ok(()) };
-        let shared = self.shared.clone();
-        self.telling(shared.patience.persist(|| shared.end_wave(&over))).await
-    }
-
-    /// Asks for one call of a conversation's actor, which gets none any more once the run is asked to
-    /// stop.
-    async fn claims_call(
+    /// Waits for what comes next; until then at most, if another attempt could be begun. What people do,
+    /// or do not do in time, is gone on with even if none could.
+    async fn next(
         &mut self,
-        conversation: ConversationId,
-        record: &WaveRecord,
-    ) -> Result<bool, RunError> {
-        let shared = self.shared.clone();
-        match self.telling(shared.claim_call(conversation, record)).await {
-            Err(RunError::NotBegun) => Ok(false),
-            claimed => claimed,
-        }
-    }
-
-    /// Makes all attempts of a wave, so many side by side as allowed, while its beginning is recorded, or
-    /// behind that. If it fails, those that were begun are given up: nothing can be recorded of them.
-    async fn attempt_all(
-        &mut self,
-        wave: Wave,
-        record: &Arc<WaveRecord>,
-    ) -> Result<WaveCount, RunError> {
-        let (mut tasks, mut count) = (wave.tasks.into_iter(), WaveCount::default());
-        let (mut attempts, mut beginning) = (JoinSet::new(), JoinSet::new());
-        let (shared, begun) = (self.shared.clone(), record.clone());
-        let absences = shared.patience.absences();
-        if self.proven_at != Some(absences) {
-            // nobody is called before it is known that something can be recorded
-            self.telling(record.record(&shared)).await?;
-            self.proven_at = Some(absences);
-        }
-        beginning.spawn(async move { begun.record(&shared).await });
-        let workflow = &self.shared.definition.workflow;
-        let conversation = workflow.conversation(wave.conversation);
-        let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
-        loop {
-            while self.goes_on()
-                && attempts.len() < self.shared.side_by_side(wave.conversation)
-                && tasks.len() > 0
-                && self.claims_call(wave.conversation, record).await?
-                && let Some(task) = tasks.next()
-            {
-                let shared = self.shared.clone();
-                self.observer.attempt_begins(task.posting, limit);
-                attempts.spawn(take_step(shared, task, record.clone()));
+        work: &mut Work,
+        until: Option<Instant>,
+        closed: &mut BoxFuture<'static, ()>,
+    ) -> Next {
+        let (shared, mut stop) = (self.shared.clone(), self.stop.clone());
+        let timer = &shared.clocks.timer;
+        let is_idle = work.attempts.is_empty();
+        let looks = is_idle || (self.goes_on() && work.has_room_for(1, &shared));
+        let some_apart = looks && self.apart.len() > 0;
+        let (hears, ears) = (self.goes_on(), self.people.ears.clone());
+        let overdue = self.people.next_due().filter(|_| hears);
+        let until = until.filter(|_| looks).into_iter().chain(overdue).min();
+        let is_bounded = until.is_some();
+        let until = until.unwrap_or_else(|| timer.now());
+        let (apart, Work { attempts, beginnings, .. }) = (&mut self.apart, work);
+        let next = async {
+            tokio::select! {
+                biased;
+                Some(begun) = beginnings.join_next() => Next::Begun(begun),
+                Some(ended) = attempts.join_next() => Next::Ended(ended),
+                recorded = apart.next(), if some_apart => Next::NotApart(recorded),
+                () = ears.wait(), if hears => Next::Due,
+                () = timer.sleep_until(until), if is_bounded => Next::Due,
+                () = closed, if looks => Next::Closed,
+                Ok(_) = stop.wait_for(|stop| *stop), if is_idle => Next::Due,
             }
-            let next = async {
-                tokio::select! {
-                    biased;
-                    Some(begun) = beginning.join_next() => Next::Begun(begun),
-                    attempted = attempts.join_next() => Next::Attempted(attempted),
-                }
-            };
-            let attempted = match self.telling(next).await {
-                Next::Begun(begun) => {
-                    unless_failed(begun)?;
-                    continue;
-                }
-                Next::Attempted(None) => break,
-                Next::Attempted(Some(attempted)) => attempted,
-            };
-            match self.taken(attempted).await {
-                // what is recorded late is in no wave's count
-                Ok(None) => {}
-                Ok(Some(result)) => {
-                    count.processed += 1;
-                    count.failed += usize::from(result.is_err());
-                }
-                Err(error) => {
-                    // what others have made is recorded, if that can be
-                    while let Some(attempted) = self.telling(attempts.join_next()).await {
-                        let _ = self.taken(attempted).await;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        // what was not begun, because of an open breaker or a request to stop, stays open
-        self.agenda.put_back(wave.conversation, tasks.collect());
-        while let Some(begun) = self.telling(beginning.join_next()).await {
-            unless_failed(begun)?;
-        }
-        if let Some(unreadable) = record.outcome().await? {
-            let what = format!("a record of the waves of conversation {}", wave.conversation);
-            self.goes_without(what, unreadable);
-        }
-        Ok(count)
+        };
+        self.notices.telling(self.observer, next).await
     }
 
-    async fn taken(
-        &mut self,
-        attempted: Result<Result<Recording, RunError>, JoinError>,
-    ) -> Result<Option<AttemptResult>, RunError> {
-        let recording = attempted??;
+    /// Goes on with the posting of which an attempt has ended.
+    async fn ended(&mut self, work: &mut Work, ended: Joined<Recording>) -> Result<(), RunError> {
+        let (id, recording) = ended?;
+        if let Some(wave) = work.waves.get_mut(&id) {
+            wave.in_progress -= 1;
+        }
+        let recording = recording?;
         let posting = recording.posting();
         let result = self.take(recording).await?;
         self.observer.attempt_ends(posting, matches!(result, Some(Err(_))));
-        Ok(result)
+        // what is recorded late is in no wave's count
+        if let (Some(result), Some(wave)) = (result, work.waves.get_mut(&id)) {
+            wave.count.processed += 1;
+            wave.count.failed += usize::from(result.is_err());
+        }
+        Ok(())
+    }
+
+    /// After an error what others have made is recorded, if that can be, and that a wave is over whose
+    /// end was to be recorded with the beginning of another one. Other waves are ended by who goes on.
+    async fn wind_up(
+        &mut self,
+        mut work: Work,
+        done: Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let Err(mut error) = done else {
+            return match work.is_cut_off {
+                true => Err(RunError::NotBegun),
+                false => Ok(()),
+            };
+        };
+        work.give_up_failed();
+        while let Some(ended) = self.telling(work.attempts.join_next()).await {
+            let _ = self.ended(&mut work, ended).await;
+        }
+        let Work { waves, beginnings, .. } = work;
+        drop(beginnings);
+        for wave in waves.into_values() {
+            error = self.left_over(&wave.record, error).await;
+        }
+        Err(error)
     }
 
     pub(super) fn moved(
@@ -323,75 +209,15 @@ impl Run<'_> {
         moved: Moved,
         seen: Moment,
     ) -> Option<AttemptResult> {
-        let Moved { causes, state, result, duration } = moved;
+        let Moved { causes, state, result, duration, usage } = moved;
         self.place(posting, &state, &causes, seen);
         if let Some(result) = &result {
-            self.report.attempted(conversation, result.clone().err(), duration);
+            let failure = result.as_ref().err();
+            self.observer.attempt_recorded(conversation, failure, duration, &usage);
+            self.report.attempted(conversation, failure.cloned(), duration);
         }
         self.count_end(posting, &state);
         self.observer.posting_ended(self.report.postings - self.report.open);
         result
-    }
-}
-
-impl Shared {
-    fn actor_of(&self, conversation: ConversationId) -> Option<ActorId> {
-        self.definition.workflow.conversation(conversation).map(|conversation| conversation.actor)
-    }
-
-    /// Whether attempts at a conversation may be made now.
-    fn gate(&self, conversation: ConversationId, now: Instant) -> Gate {
-        let Some(actor) = self.actor_of(conversation) else { return Gate::Wide };
-        match (self.breakers.gate(actor, now), self.pauses.until(actor, now)) {
-            (gate, None) => gate,
-            (Gate::Shut { until }, Some(pause)) => Gate::Shut { until: until.max(pause) },
-            (_, Some(until)) => Gate::Shut { until },
-        }
-    }
-
-    /// Why an actor gets no call now, if it gets none.
-    fn held_by(&self, actor: ActorId, now: Instant) -> Option<HeldBy> {
-        match (self.pauses.until(actor, now), self.breakers.gate(actor, now)) {
-            (Some(_), _) => Some(HeldBy::Pause),
-            (None, Gate::Shut { .. }) => Some(HeldBy::Breaker),
-            (None, Gate::Wide | Gate::One) => None,
-        }
-    }
-
-    /// How many attempts are made at a conversation at the same time: one, if its actor may want
-    /// another pause.
-    fn side_by_side(&self, conversation: ConversationId) -> usize {
-        let actor = self.actor_of(conversation);
-        match actor.is_some_and(|actor| self.pauses.is_in_doubt(actor)) {
-            true => 1,
-            false => self.parallelism.get(),
-        }
-    }
-
-    /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
-    /// through; none is for a wave that cannot be recorded, or not now.
-    async fn claim_call(
-        &self,
-        conversation: ConversationId,
-        record: &WaveRecord,
-    ) -> Result<bool, RunError> {
-        if record.has_failed() {
-            return Ok(false);
-        }
-        if self.patience.is_away() {
-            record.record(self).await?;
-        }
-        let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
-        match self.gate(conversation, self.clocks.timer.now()) {
-            Gate::Wide => return Ok(true),
-            Gate::Shut { .. } => return Ok(false),
-            Gate::One => {}
-        }
-        // the claim is an event of the wave
-        record.record(self).await?;
-        let key = format!("{}/call/{}", self.run_id, self.environment.event_ids.next_id());
-        let key = IdempotencyKey::new(&key).expect("two ids and a word are a key");
-        let claim = || self.breakers.claim(actor, key.clone(), self.run_metadata());
-        self.patience.persist(claim).await
     }
 }

@@ -7,7 +7,7 @@ use turing_domain::{ConversationId, ConversationRejection, WaveCompletion};
 
 use super::{Run, RunError, Shared, told};
 
-/// The beginning of a wave, and the end of the one before it if that is not recorded yet.
+/// The beginning of a wave, and the end of one at another conversation if that is over just then.
 ///
 /// It is recorded while the first attempts of the wave are made, unless it is the first of the process or
 /// since the store was away, and before the first of their results: in the log these stand behind it,
@@ -49,6 +49,11 @@ impl WaveRecord {
         self.recorded(shared, true).await
     }
 
+    /// The conversation whose wave before it ends.
+    pub(super) fn ends(&self) -> Option<ConversationId> {
+        self.over.as_ref().map(|over| over.conversation_id)
+    }
+
     /// True if it is known that it cannot be recorded.
     pub(super) fn has_failed(&self) -> bool {
         matches!(self.state.try_lock().as_deref(), Ok(State::Failed))
@@ -63,7 +68,7 @@ impl WaveRecord {
         }
     }
 
-    /// The wave before, if that it is over is not recorded with this one.
+    /// The wave that is over, if that is not recorded with this one.
     async fn left_over(&self) -> Option<&WaveCompletion> {
         match *self.state.lock().await {
             State::Recorded(_) => None,
@@ -97,7 +102,7 @@ impl WaveRecord {
 }
 
 impl Run<'_> {
-    /// Records at least that the wave before is over, with its own numbers, where the record of one
+    /// Records at least that the other wave is over, with its own numbers, where the record of one
     /// has not come about for this reason; answers why the run ends.
     pub(super) async fn left_over(&mut self, record: &WaveRecord, error: RunError) -> RunError {
         let Some(over) = record.left_over().await else { return error };

@@ -27,7 +27,7 @@ use super::StoreUrl;
 use crate::proposal::command_on;
 
 /// The tables and views that these steps make.
-const OWN_TABLES: [&str; 10] = [
+const OWN_TABLES: [&str; 11] = [
     "postings",
     "assigned_postings",
     "posting_state_projection",
@@ -38,6 +38,7 @@ const OWN_TABLES: [&str; 10] = [
     "cutovers",
     "cutover_discrepancies",
     "cutover_open_discrepancies",
+    "cutover_past_discrepancies",
 ];
 
 /// The address of a PostgreSQL database; it shows itself without the password.

@@ -9,8 +9,8 @@ use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing_domain::{
-    ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Cutover, CutoverEvent, Posting,
-    PostingEvent, WorkflowEvent, WorkflowRuns,
+    ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Cutover, CutoverEvent,
+    DefinitionEvent, Posting, PostingEvent, RecordedDefinitions, WorkflowEvent, WorkflowRuns,
 };
 
 use super::{FindingSeverity, StoreFinding, usable_id};
@@ -47,6 +47,7 @@ fn is_readable(event: &RecordedEvent) -> bool {
         ConversationWaves::TYPE => event.decode::<ConversationEvent>().is_ok(),
         ActorBreaker::TYPE => event.decode::<ActorEvent>().is_ok(),
         Cutover::TYPE => event.decode::<CutoverEvent>().is_ok(),
+        RecordedDefinitions::TYPE => event.decode::<DefinitionEvent>().is_ok(),
         _ => event.payload.decode::<Value>().is_ok(),
     }
 }
@@ -59,6 +60,7 @@ fn has_unusable_id(stream: &StreamId) -> bool {
         ConversationWaves::TYPE,
         ActorBreaker::TYPE,
         Cutover::TYPE,
+        RecordedDefinitions::TYPE,
     ];
     types.contains(&stream.aggregate_type()) && usable_id(stream).is_none()
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use rusqlite::Connection;
 use serde_json::json;
 
+use crate::support::processes::pause;
 use crate::support::{END, PROGRAM_PID, RUN, Workspace};
 
 /// Four postings; the second one's script fails as long as there is a file `ill`.
@@ -332,7 +333,7 @@ fn a_second_process_is_refused_by_name_while_the_first_runs() {
     let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !workspace.path().join("begun").exists() {
         assert!(first.try_wait().unwrap().is_none(), "the first run ended early");
-        std::thread::yield_now();
+        pause();
     }
     let second = workspace.run(&[]);
     workspace.file("asked", "");

@@ -70,7 +70,8 @@ fn a_trace_shows_everything_that_a_workflow_did_to_a_posting() {
 #[test]
 fn a_trace_of_a_run_shows_its_waves_and_its_end() {
     let workspace = workspace();
-    workspace.run(&[]).expect_code(0);
+    // side by side a conversation may have more than one
+    workspace.run(&["--parallel", "1"]).expect_code(0);
     let runs = workspace.turing(&["events", "workflow", "3001", "--json"]).json_lines();
     let id = runs[0]["event_id"].as_str().unwrap();
     assert_eq!(runs[0]["metadata"]["correlation_id"], id);

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::json;
 use turing::postings::digest_of;
 
+use crate::support::processes::pause;
 use crate::support::{END, PROGRAM_PID, RUN, Workspace, names};
 
 fn workspace(body: &str) -> Workspace {
@@ -266,7 +267,7 @@ fn one_store_under_two_names_is_one_store() {
     let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !workspace.path().join("begun").exists() {
         assert!(first.try_wait().unwrap().is_none(), "the first run ended early");
-        std::thread::yield_now();
+        pause();
     }
     let link = workspace.path().join("link.db");
     std::os::unix::fs::symlink(workspace.path().join("turing.db"), link).unwrap();

@@ -1,5 +1,7 @@
 //! Language models as actors of a run, against a server of our own on the loopback address.
 
+mod told;
+
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};

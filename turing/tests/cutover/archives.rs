@@ -1,6 +1,7 @@
 //! The end of the old table: it is archived, kept for sixty days, and dropped by who confirms it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use es_postgres::sqlx::postgres::PgPoolCopyExt;
 use turing::postings::digest_of;
@@ -94,6 +95,30 @@ fn a_file_that_is_there_is_not_overwritten_by_an_archive() {
     let recorded =
         "SELECT count(*)::text FROM execution_events WHERE event_type = 'old_table_archived'";
     assert_eq!(scene.number(recorded), 0);
+}
+
+#[test]
+fn an_archive_is_its_owners_alone_and_is_written_through_no_link() {
+    let scene = Scene::agreeing(20);
+    scene.forward_to(5);
+    let at = |name: &str| scene.workspace.path().join(name);
+    scene.workspace.file("theirs", "mine");
+    for name in ["old.csv.partial", "old.csv"] {
+        symlink(at("theirs"), at(name)).unwrap();
+        let refused = scene.cutover(&ARCHIVE).expect_code(2);
+        assert!(refused.stderr.contains(name), "{name}: {refused:#?}");
+        assert_eq!(fs::read_to_string(at("theirs")).unwrap(), "mine", "{name}");
+        fs::remove_file(at(name)).unwrap();
+    }
+    let recorded =
+        "SELECT count(*)::text FROM execution_events WHERE event_type = 'old_table_archived'";
+    assert_eq!(scene.number(recorded), 0);
+    // what a killed call has left, which everybody may read
+    scene.workspace.file("old.csv.partial", "half");
+    scene.cutover(&ARCHIVE).expect_code(0);
+    let mode = fs::metadata(at("old.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!at("old.csv.partial").exists());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use es_pgtest::Server;
 
-use crate::scene::{MAPPING, MAPPING_FILE, Scene};
+use crate::database::Database;
+use crate::scene::{MAPPING, MAPPING_FILE, Refused, Scene};
+use crate::support::Answer;
 
 /// What is wrong, the mapping, and the line that is named.
 const BAD: [(&str, &str, usize); 26] = [
@@ -118,7 +120,7 @@ fn a_near_name_is_proposed() {
 
 #[test]
 fn a_table_of_another_shape_goes_all_the_way() {
-    let scene = Scene::without_table(Server::shared(), 20);
+    let scene = Scene::without_table(Database::migrated(), 20);
     scene.run(
         "CREATE SCHEMA jobs;
          CREATE TABLE jobs.\"Old Rows\" (
@@ -168,4 +170,26 @@ fn a_table_of_another_shape_goes_all_the_way() {
     assert_eq!(scene.text(row), "save 7 {extract,grade,save,save} nobody");
     let owner = "SELECT owner FROM jobs.\"Old Rows\" WHERE \"Posting\" = 3";
     assert_eq!(scene.text(owner), "Ada");
+}
+
+#[test]
+fn a_mapping_is_read_before_the_database_is_asked() {
+    let scene = Scene::without_table(Server::shared(), 0);
+    // where nobody listens
+    let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
+    scene.workspace.file("bad.toml", "table = \"sound\"\nposting_id =\n");
+    for mapping in ["bad.toml", "no.toml"] {
+        for arguments in
+            [&["create", "--mapping", mapping][..], &["create", "--mapping", mapping, "--dry-run"]]
+        {
+            let refused: Answer = scene.command_as(nowhere, arguments).output().unwrap().into();
+            let refused = refused.expect_code(2);
+            assert!(refused.stderr.contains(mapping), "{refused:#?}");
+        }
+    }
+    // and one that can be read is what the database is asked for
+    let refused: Answer =
+        scene.command_as(nowhere, &["create", "--mapping", MAPPING_FILE]).output().unwrap().into();
+    let refused = refused.expect_refused();
+    assert!(!refused.stderr.contains(MAPPING_FILE), "{refused:#?}");
 }

@@ -9,7 +9,8 @@ use crate::writers::{Ledgers, Writers};
 
 #[test]
 fn postings_move_over_with_each_phase_taken_back_while_four_programs_write_campaign() {
-    let scene = Scene::of(2_089);
+    // more than two batches of the import, with writes between them
+    let scene = Scene::of(i32::try_from(rounds(1_100, 2_089)).unwrap());
     println!("ES_SEED={}", scene.seed);
     let python = interpreter(&scene.address());
     let writers = Writers::start(&scene, &python, Ledgers::default());

@@ -241,3 +241,52 @@ fn an_event_before_the_backfill_writes_over_nothing_of_the_old_row() {
     scene.forward_to(3);
     scene.assert_equal(OLD, "after the backfill");
 }
+
+#[test]
+fn what_was_accepted_outlives_events_and_is_told_with_its_reason_when_it_differs_otherwise() {
+    let scene = Scene::agreeing(20);
+    scene.forward_to(3);
+    let current = || {
+        scene
+            .text(&format!("SELECT current_conversation_id::text FROM {OLD} WHERE posting_id = 16"))
+    };
+    change_old(&scene, "UPDATE {old} SET current_conversation_id = 70 WHERE posting_id = 16");
+    scene.cutover(&["validate"]).expect_code(1);
+    scene
+        .cutover(&["validate", "--resolve", "accept", "--reason", "nobody reads it"])
+        .expect_code(0);
+    scene.run(
+        "SELECT append_event('llm_call_completed', 16, '{\"output\": \"more\"}', '{\"conversation_id\": 8}')",
+    );
+    assert_eq!(current(), "70", "what was accepted stays");
+    let output = format!("SELECT outputs ->> '8' FROM {OLD} WHERE posting_id = 16");
+    assert_eq!(scene.text(&output), "more", "and all else is written");
+    // the events stand somewhere else than when it was accepted
+    scene.cutover(&["switch-reads"]).expect_code(1);
+    let told = scene.cutover(&["validate"]).expect_code(1);
+    assert!(told.stdout.contains("; accepted as it was before: nobody reads it"), "{told:#?}");
+    let told = scene.cutover(&["validate", "--json"]).expect_code(1).json();
+    let example = &told["kinds"][0]["examples"][0];
+    assert_eq!(example["accepted_before"], "nobody reads it", "{told:#}");
+    scene
+        .cutover(&["validate", "--resolve", "from-events", "--reason", "all of it"])
+        .expect_code(0);
+    assert_eq!(current(), "8");
+    scene.forward_to(4);
+}
+
+#[test]
+fn what_one_cutover_has_found_is_there_when_the_next_one_is_created() {
+    let scene = Scene::agreeing(20);
+    scene.forward_to(3);
+    change_old(&scene, "UPDATE {old} SET execution_count = 70 WHERE posting_id = 1");
+    scene.cutover(&["validate"]).expect_code(1);
+    scene.back_to(0);
+    scene.forward_to(1);
+    assert_eq!(scene.status()["open"], 0, "those of the present one");
+    let past =
+        "SELECT concat_ws(' ', cutover, old_table, posting_id, kind, coalesce(resolution, 'open'))
+                FROM cutover_past_discrepancies";
+    let expected = format!("1 public.{OLD} 1 counter_differs open");
+    assert_eq!(scene.texts(past), [expected]);
+}

@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use es_pgtest::Server;
@@ -15,7 +14,7 @@ use tokio::runtime::Handle;
 use turing::store::postgres::configured;
 
 use crate::database::{Database, directly};
-use crate::support::processes::PATIENCE;
+use crate::support::processes::{PATIENCE, pause};
 use crate::support::{Answer, Workspace, python};
 
 /// The name by which programs know the old table, that of the table behind it while a view has the
@@ -65,12 +64,16 @@ pub(crate) struct Scene {
 impl Scene {
     /// So many postings in every state.
     pub(crate) fn of(postings: i32) -> Self {
-        Self::on(Server::shared(), postings)
+        Self::in_database(Database::migrated(), postings)
     }
 
-    /// The same on this server.
+    /// The same on a server of its own.
     pub(crate) fn on(server: &Server, postings: i32) -> Self {
-        let scene = Self::without_table(server, postings);
+        Self::in_database(Database::migrated_on(server), postings)
+    }
+
+    fn in_database(database: Database, postings: i32) -> Self {
+        let scene = Self::without_table(database, postings);
         scene.run(include_str!("old_table.sql"));
         scene.run(&include_str!("old_rows.sql").replace("{postings}", &postings.to_string()));
         scene
@@ -89,8 +92,7 @@ impl Scene {
     }
 
     /// A store, and no old table yet.
-    pub(crate) fn without_table(server: &Server, postings: i32) -> Self {
-        let database = Database::migrated_on(server);
+    pub(crate) fn without_table(database: Database, postings: i32) -> Self {
         let workspace = Workspace::new();
         workspace.file(MAPPING_FILE, MAPPING);
         let options = database.test.options();
@@ -213,7 +215,7 @@ impl Scene {
         let start = Instant::now();
         while !condition() {
             assert!(start.elapsed() < 3 * PATIENCE, "never came true: {what}");
-            thread::yield_now();
+            pause();
         }
     }
 

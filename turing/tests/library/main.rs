@@ -6,10 +6,12 @@ mod support;
 
 mod boundaries;
 mod clocks;
+mod definitions;
 mod demo_actors;
 mod entering;
 mod held;
 mod held_file;
 mod llm;
+mod no_barriers;
 mod posting_data;
 mod waves;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, RunError, RunOptions, RunOutcome};
 use turing::store::Store;
-use turing_domain::PostingId;
+use turing_domain::{Conversation, PostingId};
 
 use crate::support::Workspace;
 use crate::support::jumping::Jumping;
@@ -209,7 +209,7 @@ async fn nobody_is_called_where_the_first_wave_cannot_be_recorded() {
 struct Begun(usize);
 
 impl Observer for Begun {
-    fn attempt_begins(&mut self, _: PostingId, _: Option<Duration>) {
+    fn attempt_begins(&mut self, _: &Conversation, _: PostingId, _: Option<Duration>) {
         self.0 += 1;
     }
 }

@@ -7,6 +7,7 @@ use es_pgtest::{Server, TransactionPooler};
 use serde_json::json;
 
 use crate::database::{Database, directly, turing};
+use crate::support::processes::pause;
 use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 /// Three postings through three conversations.
@@ -25,7 +26,7 @@ fn the_demo_runs_on_a_fresh_database_and_again_adds_nothing() {
         assert_eq!(report[what], sqlite[what], "{what}");
     }
     let events = database.number("SELECT count(*)::text FROM execution_events");
-    assert_eq!(events, 416);
+    assert_eq!(events, 417);
     let again = turing(&workspace, &database.url(), &["demo"]).expect_code(0);
     assert!(again.stdout.starts_with("Nothing to do: run "), "{again:#?}");
     assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), events);
@@ -148,7 +149,7 @@ fn a_second_run_of_the_workflow_is_told_who_runs_it() {
     let mut first = workspace.command(&RUN).env("TURING_STORE", &url).spawn().unwrap();
     while !started.exists() {
         assert!(first.try_wait().unwrap().is_none(), "the run ended early");
-        std::thread::yield_now();
+        pause();
     }
     let second = turing(&workspace, &url, &RUN).expect_code(4);
     let process = format!("turing {}", first.id());
@@ -218,7 +219,7 @@ fn a_run_holds_its_lock_whatever_the_server_is_set_to() {
     let mut first = workspace.command(&RUN).env("TURING_STORE", &url).spawn().unwrap();
     while !started.exists() {
         assert!(first.try_wait().unwrap().is_none(), "the run ended early");
-        std::thread::yield_now();
+        pause();
     }
     // it waits for longer than the server would let the first one's transaction be
     let second = turing(&workspace, &url, &RUN).expect_code(4);

@@ -17,6 +17,7 @@ use es_postgres::sqlx::postgres::{PgDatabaseError, PgRow};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use crate::database::Database;
+use crate::support::processes::pause;
 
 #[path = "cutover_sql/both.rs"]
 mod both;
@@ -62,6 +63,7 @@ promises! {
     another_table_has_another_digest
     what_should_be_known_before_is_told
     a_table_that_is_published_and_a_step_that_may_not_be_null_are_told_before
+    a_trigger_that_waits_for_the_end_of_the_transaction_is_refused
 }
 
 promises! {
@@ -84,6 +86,10 @@ promises! {
     a_discrepancy_is_resolved_from_the_side_that_is_named
     a_row_without_events_is_resolved_from_these_with_a_time
     what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
+    what_was_accepted_is_written_over_by_no_event_until_both_agree
+    what_was_accepted_and_differs_otherwise_names_the_acceptance
+    an_older_program_takes_over_nothing_that_was_accepted_unless_it_writes_it
+    what_a_cutover_has_found_is_kept_when_the_next_one_is_created
 }
 
 promises! {
@@ -95,6 +101,7 @@ promises! {
     a_write_to_another_column_takes_nothing_along_that_the_events_do_not_have
     rows_that_are_copied_upserted_renumbered_and_removed_are_all_taken_over
     an_import_takes_a_posting_out_of_its_run
+    a_bulk_insert_holds_no_more_places_than_are_set_aside_for_a_transaction
     truncate_is_refused_with_what_to_do
     a_row_that_the_events_cannot_take_over_is_kept_as_a_discrepancy_and_written_all_the_same
     a_posting_that_cannot_be_registered_refuses_no_write_to_the_old_table
@@ -288,7 +295,7 @@ impl Stage<'_> {
         });
         while self.database.number(WAITING) == 0 {
             assert!(!waiting.is_finished(), "{}\nnobody is waited for", step.sql);
-            thread::yield_now();
+            pause();
         }
         self.waiting.insert(step.session, waiting);
     }

@@ -1,8 +1,13 @@
 //! A database of its own for each test, and SQL in it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use es_pgtest::{Server, TestDatabase};
+use es_postgres::PostgresConfig;
+use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::runtime::Runtime;
+use turing::store::postgres::{configured, script};
 
 use crate::support::{Answer, Workspace};
 
@@ -25,12 +30,19 @@ impl Database {
         Self { test, runtime }
     }
 
-    /// One that is up to date.
+    /// One that is up to date, as `turing migrate` makes it: it equals a template, for which a run of
+    /// tests calls that once.
     pub(crate) fn migrated() -> Self {
-        Self::migrated_on(Server::shared())
+        let (runtime, server) = (Runtime::new().unwrap(), Server::shared());
+        let made = async |empty: PgConnectOptions| {
+            let url = server.url(empty.get_database().unwrap());
+            directly(&Workspace::new(), &url, &["migrate"]).expect_code(0);
+        };
+        let test = runtime.block_on(server.database_from(&template(), made));
+        Self { test, runtime }
     }
 
-    /// One that is up to date, on this server.
+    /// One that is up to date, on a server of its own.
     pub(crate) fn migrated_on(server: &Server) -> Self {
         let database = Self::on(server);
         directly(&Workspace::new(), &database.url(), &["migrate"]).expect_code(0);
@@ -95,6 +107,14 @@ impl Database {
     pub(crate) fn number(&self, statement: &str) -> i64 {
         self.texts(statement)[0].parse().unwrap()
     }
+}
+
+/// The name of the template: it says what this program's migrations make.
+fn template() -> String {
+    let config = configured(PostgresConfig::new(PgConnectOptions::new_without_pgpass()));
+    let mut digest = DefaultHasher::new();
+    script(config.names()).hash(&mut digest);
+    format!("turing_{:016x}", digest.finish())
 }
 
 /// The program on this store; through pgbouncer where one is asked for, except for what may

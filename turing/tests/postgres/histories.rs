@@ -1,10 +1,15 @@
 //! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod odd;
+
+use std::collections::BTreeMap;
 
 use es_core::event::Payload;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
+
+use odd::{NUMBER, NUMBERS, odd_values};
+pub(crate) use odd::{odd_ids, odd_instants, odd_texts};
 
 /// An event before it is appended.
 #[derive(Debug, Clone)]
@@ -24,24 +29,6 @@ fn pick<T: Clone>(chance: &mut Rng, of: &[T]) -> T {
     of[chance.usize(..of.len())].clone()
 }
 
-/// Stands where a number belongs that a double may not hold.
-const NUMBER: &str = "#number";
-
-const NUMBERS: [&str; 12] = [
-    "12345678901234567890123",
-    "-0.12345678901234567890",
-    "1.50",
-    "1.0",
-    "-0",
-    "-0.00",
-    "1e16",
-    "1E+20",
-    "1.50e-7",
-    "18446744073709551617",
-    "4.275906719757639e-39",
-    "9007199254740993",
-];
-
 /// The JSON with numbers in their places.
 fn with_numbers(chance: &mut Rng, json: &Value) -> Payload {
     let mut text = json.to_string();
@@ -50,13 +37,6 @@ fn with_numbers(chance: &mut Rng, json: &Value) -> Payload {
         text = text.replacen(&place, NUMBERS[chance.usize(..NUMBERS.len())], 1);
     }
     Payload::parse(text).unwrap()
-}
-
-/// The JSON texts of all odd values, with each of the numbers in their places.
-pub(crate) fn odd_texts() -> BTreeSet<String> {
-    let place = format!("\"{NUMBER}\"");
-    let values = odd_values().into_iter().map(|value| value.to_string());
-    values.flat_map(|text| NUMBERS.map(|number| text.replace(&place, number))).collect()
 }
 
 /// One in so many.
@@ -70,37 +50,6 @@ fn id(chance: &mut Rng) -> Value {
         return chance.i32(1..=5).into();
     }
     pick(chance, &odd_ids())
-}
-
-/// What may stand where a conversation belongs.
-pub(crate) fn odd_ids() -> Vec<Value> {
-    vec![
-        json!("3"),
-        json!("0004"),
-        json!("-2"),
-        json!("-0"),
-        json!(-1),
-        json!(2_147_483_647),
-        json!("2147483648"),
-        json!(-2_147_483_648_i64),
-        json!(-2_147_483_649_i64),
-        json!(99_999_999_999_i64),
-        json!(u64::MAX),
-        json!(1.5),
-        json!(2.0),
-        json!(1e40),
-        json!("+1"),
-        json!(" 1"),
-        json!("1\n"),
-        json!("٣"),
-        json!("x"),
-        json!(""),
-        json!("-"),
-        json!(true),
-        json!([1]),
-        json!({"id": 1}),
-        Value::Null,
-    ]
 }
 
 fn run(chance: &mut Rng) -> Value {
@@ -127,24 +76,6 @@ fn run(chance: &mut Rng) -> Value {
     }
 }
 
-/// What somebody put where a text or a value belongs.
-fn odd_values() -> Vec<Value> {
-    vec![
-        json!("a"),
-        json!(""),
-        json!("two\nlines \"quoted\" \u{7}\u{7f} größer"),
-        json!(false),
-        json!(-12),
-        json!(0.5),
-        json!(NUMBER),
-        json!([NUMBER, {"n": NUMBER}]),
-        json!(4.275_906_719_757_639e-39),
-        json!([1, "x", null, {"b": [], "a": {}}]),
-        json!({"z": 1, "aa": {"é": "ü", "e": "\u{1}"}, "b": [true]}),
-        json!(null),
-    ]
-}
-
 fn odd(chance: &mut Rng) -> Value {
     pick(chance, &odd_values())
 }
@@ -164,35 +95,6 @@ fn due(chance: &mut Rng) -> Value {
         true => pick(chance, &odd_instants()),
         false => json!("2025-11-19T10:00:00.000001Z"),
     }
-}
-
-/// What may stand where an instant belongs.
-pub(crate) fn odd_instants() -> Vec<Value> {
-    vec![
-        json!("2025-11-19t10:00:00z"),
-        json!("2025-11-19 10:00:00.1234567891234+01:30"),
-        json!("2025-11-19T10:00:00.9999999-23:59"),
-        json!("2024-02-29T23:59:60Z"),
-        json!("2025-02-29T00:00:00Z"),
-        json!("0000-01-01T00:00:00+01:00"),
-        json!("0000-02-29T00:00:00Z"),
-        json!("9999-12-31T23:59:59.5-01:00"),
-        json!("2025-11-19T10:00:00\u{2212}01:00"),
-        json!("2025-13-01T00:00:00Z"),
-        json!("2025-11-31T00:00:00Z"),
-        json!("2025-11-00T00:00:00Z"),
-        json!("2025-11-19T24:00:00Z"),
-        json!("2025-11-19T10:60:00Z"),
-        json!("2025-11-19T10:00:61Z"),
-        json!("2025-11-19T10:00:00+24:00"),
-        json!("2025-11-19T10:00:00+01:60"),
-        json!("2025-11-19T10:00:00.Z"),
-        json!("2025-11-19T10:00:00"),
-        json!("2025-11-19"),
-        json!("tomorrow"),
-        json!(1_763_546_400),
-        json!(null),
-    ]
 }
 
 fn version(chance: &mut Rng) -> Value {
@@ -290,7 +192,7 @@ fn import(chance: &mut Rng) -> Value {
 pub(crate) fn any_event(chance: &mut Rng) -> Draft {
     let completed = ["script_execution_completed", "llm_call_completed", "human_task_completed"];
     let failed = ["script_execution_failed", "llm_call_failed", "human_task_failed"];
-    let (event_type, payload) = match chance.u32(..45) {
+    let (event_type, payload) = match chance.u32(..48) {
         0..=11 => (pick(chance, &completed), json!({"output": odd(chance), "status": "SUCCESS"})),
         12..=17 => {
             (pick(chance, &failed), json!({"error": odd(chance), "failure_type": reason(chance)}))
@@ -329,8 +231,14 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
             }),
         ),
         38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
-        39..=43 => ("posting_state_imported", import(chance)),
-        _ => (pick(chance, &["note_added", "human_task_claimed"]), json!({"note": odd(chance)})),
+        39 => ("posting_moved_to_definition", json!({"definition_digest": odd(chance)})),
+        40..=44 => ("posting_state_imported", import(chance)),
+        45..=46 => {
+            let event_type = pick(chance, &["human_task_claimed", "human_task_released"]);
+            let (by, from, reason) = (odd(chance), odd(chance), odd(chance));
+            (event_type, json!({"by": by, "taken_from": from, "reason": reason}))
+        }
+        _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
     };
     let json = spoiled(chance, payload);
     let payload = with_numbers(chance, &json);

@@ -11,6 +11,7 @@ use turing_domain::WorkflowId;
 
 use crate::database::{Database, directly};
 use crate::support::gates::Gated;
+use crate::support::processes::pause;
 use crate::support::{ID_END, RUN, Workspace};
 
 /// The sessions that hold the lock of a run.
@@ -198,7 +199,7 @@ fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
         gate.open();
         while database.number(WAVES_ENDED) == 0 {
             assert!(run.is_running(), "{:#?}", run.end());
-            std::thread::yield_now();
+            pause();
         }
         run.signal(Signal::TERM);
         let stopped = run.end().expect_code(75);

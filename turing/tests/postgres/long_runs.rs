@@ -193,9 +193,11 @@ fn runs_go_on_while_a_store_is_migrated_and_also_between_two_steps_of_that() {
         turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
         check("migrated");
         for (posting, version) in [(1, 203), (2, 202)] {
-            for version in version..version + 100 {
-                database.run(&wandering(posting, version, version, 50));
-            }
+            // each in a transaction of its own, by one session, as a program has it
+            let steps = (version..version + 100).map(|version| {
+                format!("BEGIN; {}; COMMIT;", wandering(posting, version, version, 50))
+            });
+            database.run(&steps.collect::<Vec<_>>().concat());
         }
         check("gone on");
         assert!(database.number(&format!("{MOVED_OF_RUNS} AND posting_id = 2")) > 0, "{step}");

@@ -5,10 +5,9 @@ use serde_json::json;
 use crate::database::{Database, turing};
 use crate::support::{Answer, RUN, Workspace};
 
-/// Two postings through two conversations, on PostgreSQL and on SQLite.
+/// Two postings through two conversations, on PostgreSQL, which is migrated, and on SQLite.
 fn workspace(database: &Database) -> Workspace {
     let workspace = Workspace::with_two_scripts(2, ["echo first", "echo second"]);
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
     for url in [database.url(), "sqlite:turing.db".to_owned()] {
         let run = [&RUN[..], &["--snapshot-interval", "2"]].concat();
         turing(&workspace, &url, &run).expect_code(0);
@@ -18,7 +17,7 @@ fn workspace(database: &Database) -> Workspace {
 
 #[test]
 fn states_of_the_past_are_those_of_every_other_store() {
-    let database = Database::new();
+    let database = Database::migrated();
     let workspace = workspace(&database);
     let ask = |url: &str, more: &[&str]| -> Answer {
         turing(&workspace, url, &[&["state", "posting", "1", "--json"], more].concat())
@@ -63,7 +62,7 @@ fn states_of_the_past_are_those_of_every_other_store() {
 
 #[test]
 fn kept_states_are_listed_and_pruned() {
-    let database = Database::new();
+    let database = Database::migrated();
     let workspace = workspace(&database);
     let url = database.url();
     let count = "SELECT count(*)::text FROM posting_state_snapshots";
@@ -81,7 +80,7 @@ fn kept_states_are_listed_and_pruned() {
 
 #[test]
 fn a_trace_is_that_of_every_other_store() {
-    let database = Database::new();
+    let database = Database::migrated();
     let workspace = workspace(&database);
     let traced = |url: &str| {
         let answer = turing(&workspace, url, &["trace", "workflow_3001_posting_2", "--json"]);

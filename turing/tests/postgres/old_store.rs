@@ -33,7 +33,7 @@ fn a_database_of_an_older_program_is_migrated_and_its_run_goes_on() {
          WHERE aggregate_type = 'posting' AND aggregate_id = 1 AND aggregate_version = 3"
     ));
     old_store::check_rounded(turing);
-    let forget = include_str!("../../migrations/postgres/0059_posting_event_kind.sql");
+    let forget = include_str!("../../migrations/postgres/0100_posting_event_kind.sql");
     database.run(&forget.replace("{schema}", "public"));
     assert_eq!(database.number("SELECT count(*)::text FROM posting_state_snapshots"), 0);
     old_store::check(&workspace, turing);

@@ -7,7 +7,7 @@ use crate::read_models::insert;
 
 #[test]
 fn what_stands_beside_a_function_is_not_meant() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         projected.clear(3).await;

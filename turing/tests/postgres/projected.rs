@@ -9,7 +9,7 @@ use es_pgtest::TestDatabase;
 use es_postgres::sqlx::error::DatabaseError;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgPool, Row};
 use es_postgres::{PostgresConfig, PostgresStore};
-use turing::store::postgres::{configured, migrate};
+use turing::store::postgres::configured;
 use turing_domain::{Posting, PostingEvent};
 
 use crate::database::Database;
@@ -50,13 +50,13 @@ pub(crate) struct Folded {
 impl Projected {
     /// Does something with one in a database of its own.
     pub(crate) fn in_a_database<T>(test: impl AsyncFnOnce(Self) -> T) -> T {
-        let database = Database::new();
+        let database = Database::migrated();
         database.runtime.block_on(async { test(Self::new(&database.test).await).await })
     }
 
+    /// In a database that is migrated.
     pub(crate) async fn new(database: &TestDatabase) -> Self {
         let config: PostgresConfig = configured(PostgresConfig::new(database.options()));
-        migrate(&config).await.unwrap();
         let pool = PgPool::connect_with(database.options()).await.unwrap();
         let append_any = sqlx::raw_sql(include_str!("append_any.sql"));
         append_any.execute(&pool).await.unwrap();

@@ -61,7 +61,7 @@ async fn payloads(store: &PostgresStore, workflow: u8) -> Vec<Payload> {
 #[test]
 fn documents_go_from_rust_to_python_and_back_campaign() {
     let (documents, seed) = (rounds(300, 20_000), seed());
-    let database = Database::new();
+    let database = Database::migrated();
     let url = address(&database.url());
     let python = interpreter(&url);
     let mut chance = Rng::with_seed(seed);
@@ -215,7 +215,7 @@ async fn write(store: Arc<dyn EventStore>, mut guesses: Guesses, number: u64, ap
 #[test]
 fn writers_in_python_and_rust_leave_a_consistent_history_campaign() {
     let (appends, seed) = (rounds(40, 1_000), seed());
-    let database = Database::new();
+    let database = Database::migrated();
     let url = address(&database.url());
     let python = interpreter(&url);
     database.runtime.block_on(async {

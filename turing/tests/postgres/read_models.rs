@@ -153,7 +153,7 @@ fn the_rows_of_random_histories_are_those_of_the_fold_live_and_rebuilt() {
 
 #[test]
 fn an_event_of_a_posting_that_is_not_registered_is_refused_by_name() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         let draft = any_event(&mut Rng::with_seed(1));

@@ -122,7 +122,7 @@ async fn until_waiting(projected: &Projected, sessions: &str) {
 
 #[test]
 fn an_event_waits_for_its_predecessor_whichever_commits_first() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         for is_first_late in [false, true] {
@@ -167,7 +167,7 @@ fn an_event_waits_for_its_predecessor_whichever_commits_first() {
 
 #[test]
 fn a_transaction_with_an_older_view_fails_instead_of_folding_beside_another() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         for isolation in ["REPEATABLE READ", "SERIALIZABLE"] {
@@ -202,7 +202,7 @@ fn a_posting_without_events_has_no_row_and_gets_none() {
 
 #[test]
 fn of_two_that_wait_for_a_third_the_later_folds_all() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         for round in 0..15 {
@@ -229,7 +229,7 @@ fn of_two_that_wait_for_a_third_the_later_folds_all() {
 
 #[test]
 fn several_postings_are_locked_in_one_order_also_where_one_has_no_row() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
         projected.clear(3).await;

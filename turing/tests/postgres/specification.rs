@@ -7,7 +7,7 @@ use crate::support::{ID_END, RUN, Workspace};
 
 /// 300 postings through a workflow: 1,500 events and more, analysed.
 fn worked() -> (Workspace, Database) {
-    let (workspace, database) = (Workspace::new(), Database::new());
+    let (workspace, database) = (Workspace::new(), Database::migrated());
     let mut lines = String::new();
     for id in 12_200..12_500 {
         let _ = writeln!(lines, r#"{{"posting_id":{id},"job_description":"advert {id}"}}"#);
@@ -20,7 +20,6 @@ fn worked() -> (Workspace, Database) {
         (9185, "b", ID_END),
     ];
     workspace.definition(9184, &conversations);
-    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
     turing(&workspace, &database.url(), &RUN).expect_code(0);
     assert!(database.number("SELECT count(*)::text FROM execution_events") >= 1_000);
     database.run("ANALYZE");

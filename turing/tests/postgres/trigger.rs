@@ -152,7 +152,8 @@ const OF_EVERY_TYPE: &str = r#"
         (6, 'circuit_breaker_open', '{}'),
         (7, 'path_ended', '{"reason": "completed"}'),
         (8, 'posting_terminal', '{"reason": "done"}'),
-        (9, 'posting_state_imported', '{"source": "theirs", "row_digest": "", "is_terminal": true, "replaces": true, "execution_sequence": [7], "outputs": {"7": "y"}, "recorded_at": "2025-03-30T02:30:00Z"}')
+        (9, 'posting_state_imported', '{"source": "theirs", "row_digest": "", "is_terminal": true, "replaces": true, "execution_sequence": [7], "outputs": {"7": "y"}, "recorded_at": "2025-03-30T02:30:00Z"}'),
+        (10, 'posting_moved_to_definition', '{"definition_digest": "d"}')
     ) e (version, event_type, event_data)"#;
 
 /// A function in SQL that is not put into the expression that calls it is planned in each transaction; one

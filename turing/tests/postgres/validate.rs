@@ -181,7 +181,7 @@ async fn repair(projected: &Projected, findings: &[Finding]) {
 
 #[test]
 fn every_planted_fault_is_found_and_repaired_by_the_command_that_is_named() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = stored(&database).await;
         projected.run(BESIDE).await;
@@ -241,7 +241,7 @@ fn the_command_tells_of_findings_and_repairs_and_answers_1() {
 
 #[test]
 fn faults_at_the_same_time_are_all_found() {
-    let database = Database::new();
+    let database = Database::migrated();
     database.runtime.block_on(async {
         let projected = stored(&database).await;
         let mut expected = Vec::new();

@@ -101,7 +101,7 @@ impl Reading<'_> {
             "posting" => self.take_posting(event),
             "workflow" => self.take_run(event),
             "conversation" => self.take_wave(event),
-            kind => self.holds(kind == "actor", event, "is of nobody"),
+            kind => self.holds(["actor", "definition"].contains(&kind), event, "is of nobody"),
         }
     }
 

@@ -9,7 +9,8 @@ use std::time::Instant;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::processes::{PATIENCE, wait_until};
+use super::process::Told;
+use super::processes::{PATIENCE, pause, wait_until};
 use super::{Answer, ID_END, RUN, Workspace};
 
 /// Postings with the ids from 1, one attempt each.
@@ -52,8 +53,13 @@ impl Gated {
 
     /// Starts a run over them, one after the other.
     pub(crate) fn start(&self, store: &str) -> Running {
+        self.start_with(store, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(&self, store: &str, more: &[&str]) -> Running {
         let mut command = self.workspace.command(&RUN);
-        command.args(["--parallel", "1"]).env("TURING_STORE", store);
+        command.args(["--parallel", "1"]).args(more).env("TURING_STORE", store);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Running(Some(command.spawn().unwrap()))
     }
@@ -72,7 +78,7 @@ impl Gated {
             }
             assert!(run.is_running(), "the run ended before posting {posting}: {:#?}", run.end());
             assert!(began.elapsed() < 3 * PATIENCE, "the script of posting {posting} never began");
-            std::thread::yield_now();
+            pause();
         }
     }
 
@@ -89,8 +95,9 @@ impl Gated {
         let mut second = self.start(store);
         while second.is_running() {
             assert_eq!(self.begun(), begun, "a second run begins attempts");
-            std::thread::yield_now();
+            pause();
         }
+        assert_eq!(self.begun(), begun, "a second run begins attempts");
         let refused = second.end().expect_code(4);
         assert!(refused.stderr.contains(words), "{refused:#?}");
     }
@@ -103,6 +110,12 @@ impl Running {
 
     pub(crate) fn id(&self) -> u32 {
         self.child().id()
+    }
+
+    /// The lines that it tells, which its answer is without then.
+    pub(crate) fn told(&mut self) -> Told {
+        let child = self.0.as_mut().expect("the program was not waited for");
+        Told::of(child.stderr.take().unwrap())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -67,9 +67,15 @@ pub(crate) fn check(workspace: &Workspace, turing: impl Fn(&[&str]) -> Command) 
     ask(&["projection", "run", "--once"]).expect_code(0);
     ask(&["snapshot", "list"]).expect_code(0);
 
+    // which is not kept in it
+    let told = ask(&["run", "show", "--definition"]).expect_code(2).stderr;
+    assert!(told.contains("is not in this store") && told.contains("begins with "), "{told}");
+
     let nothing = ask(&RUN).expect_code(1);
     assert!(nothing.stdout.starts_with("Nothing to do"), "{nothing:#?}");
     ask(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(0);
+    let kept = ask(&["run", "show", "--definition"]).expect_code(0).stdout;
+    assert_eq!(kept, workspace.workflow());
     let again = ask(&[&RUN[..], &["--json"]].concat()).expect_code(0).json();
     assert_eq!((&again["added_events"], &again["postings"]), (&json!(0), &json!(3)));
     assert_eq!(again["ended"][0]["reason"], "completed");

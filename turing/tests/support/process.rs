@@ -66,7 +66,7 @@ impl Process {
 
     /// The lines that it tells.
     pub(crate) fn told(&mut self) -> Told {
-        Told(BufReader::new(self.0.stderr.take().unwrap()))
+        Told::of(self.0.stderr.take().unwrap())
     }
 
     /// Waits until a script has made this file.
@@ -91,6 +91,10 @@ impl Drop for Process {
 pub(crate) struct Told(BufReader<ChildStderr>);
 
 impl Told {
+    pub(crate) fn of(stderr: ChildStderr) -> Self {
+        Self(BufReader::new(stderr))
+    }
+
     /// Reads up to a line with this part.
     #[track_caller]
     pub(crate) fn up_to(&mut self, part: &str) -> String {

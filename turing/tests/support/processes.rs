@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long nobody looks.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Makes a named pipe.
 pub(crate) fn fifo(path: PathBuf) -> PathBuf {
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -61,9 +64,16 @@ impl Held {
     }
 }
 
+/// Leaves the processor to others before the next look at something that nobody tells of.
+pub(crate) fn pause() {
+    // nobody sends anything
+    let (_sender, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(LOOK);
+}
+
 /// Waits until something is so.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let (start, mut look) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
+    let (start, mut look) = (Instant::now(), tokio::time::interval(LOOK));
     while !condition() {
         assert!(start.elapsed() < 3 * PATIENCE, "never came true: {what}");
         look.tick().await;

@@ -187,6 +187,11 @@ fn a_language_models_answer_keeps_model_and_tokens() {
         model: Some("llama3:8b".to_owned()),
         prompt_tokens: Some(20),
         completion_tokens: Some(3),
+        finish_reason: Some("stop\0".to_owned()),
+        cached_tokens: Some(16),
+        reasoning_tokens: Some(2),
+        first_token_ms: Some(31),
+        request_id: Some("req-7".to_owned()),
     };
     given::<Posting>([entered()]).when(|posting| posting.complete(&workflow, &answer)).then([
         PostingEvent::LlmCallCompleted {
@@ -196,6 +201,11 @@ fn a_language_models_answer_keeps_model_and_tokens() {
             tokens: 23.into(),
             prompt_tokens: 20.into(),
             completion_tokens: 3.into(),
+            finish_reason: "stop\u{fffd}".to_owned().into(),
+            cached_tokens: 16.into(),
+            reasoning_tokens: 2.into(),
+            first_token_ms: 31.into(),
+            request_id: "req-7".to_owned().into(),
             conversation_id: FIRST.into(),
             actor_id: ActorId(74).into(),
             execution_order: 1.into(),

@@ -187,6 +187,57 @@ fn a_language_models_failure_names_the_model() {
 }
 
 #[test]
+fn a_language_models_failure_keeps_what_was_reported() {
+    let workflow = with_actor(LLM, &[conversation(1, "", &[""])]);
+    let posting: Posting = es_core::execution::fold(&[entered()]);
+    let mut report = failure(attempt(1, 1, 0), FailureType::CutOff);
+    report.llm = LlmUsage {
+        model: Some("llama3:8b".to_owned()),
+        finish_reason: Some("length".to_owned()),
+        reasoning_tokens: Some(200),
+        ..LlmUsage::default()
+    };
+    let events = posting.fail(&workflow, &report).unwrap();
+    let PostingEvent::LlmCallFailed {
+        model,
+        finish_reason,
+        cached_tokens,
+        reasoning_tokens,
+        first_token_ms,
+        request_id,
+        ..
+    } = &events[0]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(model.as_deref(), Some("llama3:8b"));
+    assert_eq!(finish_reason.as_deref(), Some("length"));
+    assert_eq!((cached_tokens.0, reasoning_tokens.0), (None, Some(200)));
+    assert!(first_token_ms.is_absent() && request_id.is_absent());
+}
+
+#[test]
+fn what_would_come_to_the_same_is_not_repeated_and_can_be_routed() {
+    let rule = |name: &str| format!("on = \"failure\", when = \"{name}\"");
+    let rules = [rule("cut_off"), rule("invalid_output")];
+    let rules = [rules[0].as_str(), rules[1].as_str()];
+    let workflow = with_actor(LLM, &[conversation(1, "", &rules)]);
+    let posting: Posting = es_core::execution::fold(&[entered()]);
+    let cut_off = failure(attempt(1, 1, 0), FailureType::CutOff);
+    let misfit =
+        Failure { is_final: true, ..failure(attempt(1, 1, 0), FailureType::InvalidOutput) };
+    let cases = [(&cut_off, 1, "contains:cut_off"), (&misfit, 2, "contains:invalid_output")];
+    for (report, number, condition) in cases {
+        let events = posting.fail(&workflow, report).unwrap();
+        let taken = taken_when(1, number, 0, condition, None);
+        assert_eq!(events[1..], [taken, terminal(EndReason::Completed, 1)]);
+    }
+    let passing = Failure { is_final: false, ..misfit };
+    let events = posting.fail(&workflow, &passing).unwrap();
+    assert!(matches!(events[1], PostingEvent::RetryScheduled { .. }), "{events:?}");
+}
+
+#[test]
 fn a_persons_task_can_fail() {
     let workflow = with_actor("type = \"human\"", &[conversation(1, "", &[""])]);
     let posting: Posting = es_core::execution::fold(&[entered()]);

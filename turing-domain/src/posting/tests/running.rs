@@ -189,3 +189,61 @@ fn keys_are_made_of_what_is_done() {
     let key = attempt(9101, 2, 1).idempotency_key(crate::PostingId(12345));
     assert_eq!(key, "00000000-0000-0000-0000-000000000001/12345/9101/2/1");
 }
+
+fn moved(digest: &str) -> PostingEvent {
+    PostingEvent::PostingMovedToDefinition {
+        definition_digest: digest.to_owned().into(),
+        run_id: run(1).into(),
+    }
+}
+
+#[test]
+fn a_posting_that_is_moved_stands_where_it_stood() {
+    let workflow = fan_out();
+    let history = [entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))];
+    let before: Posting = es_core::execution::fold(&history);
+    let after = given::<Posting>(history)
+        .when(|posting| posting.move_to_definition(&workflow, run(1), "other"))
+        .then([moved("other")])
+        .state();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_posting_is_not_moved_to_what_lacks_a_conversation_where_it_stands() {
+    let history = [entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))];
+    let conversation_id = ConversationId(3);
+    let lacking = workflow(&[conversation(1, "", &["to = 2"]), conversation(2, "", &[""])]);
+    given::<Posting>(history)
+        .when(|posting| posting.move_to_definition(&lacking, run(1), "other"))
+        .then_rejected(PostingRejection::UnknownConversation {
+            conversation_id,
+            workflow_id: WorkflowId(3001),
+        });
+    // what is behind it may be gone
+    let rest = workflow(&[conversation(1, "", &[""])]);
+    given::<Posting>([entered()])
+        .when(|posting| posting.move_to_definition(&rest, run(1), "other"))
+        .then([moved("other")]);
+}
+
+#[test]
+fn a_posting_is_moved_within_its_run_and_workflow_only() {
+    let (workflow, mut other) = (one(), one());
+    other.id = WorkflowId(4001);
+    given::<Posting>([entered()])
+        .when(|posting| posting.move_to_definition(&other, run(1), "other"))
+        .then_rejected(PostingRejection::OtherWorkflow {
+            current: WorkflowId(3001),
+            given: WorkflowId(4001),
+        });
+    given::<Posting>([entered()])
+        .when(|posting| posting.move_to_definition(&workflow, run(2), "other"))
+        .then_rejected(PostingRejection::OtherRun { current: run(1), given: run(2) });
+    given::<Posting>([])
+        .when(|posting| posting.move_to_definition(&workflow, run(1), "other"))
+        .then_rejected(PostingRejection::NotInRun);
+    given::<Posting>(finished())
+        .when(|posting| posting.move_to_definition(&workflow, run(1), "other"))
+        .then_nothing();
+}

@@ -7,172 +7,13 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use turing_domain::{
-    ActorId, ConversationId, EndReason, FailureType, Noted, PostingEvent, RunId, WorkflowId,
+    ActorId, ConversationId, EndReason, FailureType, Noted, PostingEvent, WorkflowId,
 };
 
+use super::executions::Execution;
 use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
+use super::told::Told;
 use super::{imports, tasks};
-
-/// The metadata of an execution.
-#[derive(Debug, Clone)]
-struct Execution {
-    conversation_id: Noted<ConversationId>,
-    actor_id: Noted<ActorId>,
-    execution_order: Noted<i32>,
-    duration_ms: Noted<u64>,
-    retry_count: Noted<u32>,
-    run_id: Noted<RunId>,
-}
-
-impl Execution {
-    /// The specification's example.
-    fn example() -> Self {
-        Self {
-            conversation_id: CONVERSATION.into(),
-            actor_id: ACTOR.into(),
-            execution_order: 2.into(),
-            duration_ms: 245.into(),
-            retry_count: 0.into(),
-            run_id: RUN.into(),
-        }
-    }
-
-    // boxed, here and below: the trees of so many fields would not fit a test's stack
-    fn any() -> BoxedStrategy<Self> {
-        (
-            noted(conversation_ids()),
-            noted(any::<i32>().prop_map(ActorId)),
-            noted(any::<i32>()),
-            noted(any::<u64>()),
-            noted(any::<u32>()),
-            noted(run_ids()),
-        )
-            .prop_map(
-                |(conversation_id, actor_id, execution_order, duration_ms, retry_count, run_id)| {
-                    Self {
-                        conversation_id,
-                        actor_id,
-                        execution_order,
-                        duration_ms,
-                        retry_count,
-                        run_id,
-                    }
-                },
-            )
-            .boxed()
-    }
-
-    fn script_completed(self, output: Option<Payload>, status: Noted<String>) -> PostingEvent {
-        PostingEvent::ScriptExecutionCompleted {
-            output,
-            status,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-
-    fn llm_completed(
-        self,
-        output: Option<Payload>,
-        (status, model): (Noted<String>, Noted<String>),
-        [tokens, prompt_tokens, completion_tokens]: [Noted<u64>; 3],
-    ) -> PostingEvent {
-        PostingEvent::LlmCallCompleted {
-            output,
-            status,
-            model,
-            tokens,
-            prompt_tokens,
-            completion_tokens,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-
-    fn human_completed(
-        self,
-        output: Option<Payload>,
-        status: Noted<String>,
-        by: Noted<String>,
-    ) -> PostingEvent {
-        PostingEvent::HumanTaskCompleted {
-            output,
-            status,
-            by,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-
-    fn script_failed(
-        self,
-        error: Noted<String>,
-        failure_type: Noted<FailureType>,
-        stderr: Noted<String>,
-    ) -> PostingEvent {
-        PostingEvent::ScriptExecutionFailed {
-            error,
-            failure_type,
-            stderr,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-
-    fn llm_failed(
-        self,
-        error: Noted<String>,
-        failure_type: Noted<FailureType>,
-        model: Noted<String>,
-    ) -> PostingEvent {
-        PostingEvent::LlmCallFailed {
-            error,
-            failure_type,
-            model,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-
-    fn human_failed(
-        self,
-        error: Noted<String>,
-        failure_type: Noted<FailureType>,
-        by: Noted<String>,
-    ) -> PostingEvent {
-        PostingEvent::HumanTaskFailed {
-            error,
-            failure_type,
-            by,
-            conversation_id: self.conversation_id,
-            actor_id: self.actor_id,
-            execution_order: self.execution_order,
-            duration_ms: self.duration_ms,
-            retry_count: self.retry_count,
-            run_id: self.run_id,
-        }
-    }
-}
 
 fn outputs() -> impl Strategy<Value = Option<Payload>> {
     let json = |text: String| Payload::parse(text).expect("what is generated is JSON");
@@ -206,10 +47,11 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
             Execution::any(),
             outputs(),
             (noted(texts()), noted(texts())),
-            [counts(), counts(), counts()]
+            [counts(), counts(), counts()],
+            Told::any()
         )
-            .prop_map(|(execution, output, texts, tokens)| {
-                execution.llm_completed(output, texts, tokens)
+            .prop_map(|(execution, output, texts, tokens, told)| {
+                execution.llm_completed(output, texts, tokens, told)
             }),
         (Execution::any(), outputs(), noted(texts()), noted(texts())).prop_map(
             |(execution, output, status, by)| execution.human_completed(output, status, by)
@@ -217,9 +59,10 @@ pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
             .prop_map(|(execution, error, failure, stderr)| execution
                 .script_failed(error, failure, stderr)),
-        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts())).prop_map(
-            |(execution, error, failure, model)| execution.llm_failed(error, failure, model)
-        ),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()), Told::any())
+            .prop_map(|(execution, error, failure, model, told)| {
+                execution.llm_failed(error, failure, model, told)
+            }),
         (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
             .prop_map(|(execution, error, failure, by)| execution.human_failed(error, failure, by)),
         tasks::events(),
@@ -286,6 +129,9 @@ fn way_events() -> BoxedStrategy<PostingEvent> {
                 }
             }
         ),
+        (noted(texts()), runs()).prop_map(|(definition_digest, run_id)| {
+            PostingEvent::PostingMovedToDefinition { definition_digest, run_id }
+        }),
     ]
     .boxed()
 }
@@ -302,6 +148,13 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             answer("A baker in Berlin"),
             (success(), noted("llama3:8b")),
             [1023.into(), 1000.into(), 23.into()],
+            Told::NOTHING,
+        ),
+        Execution::example().llm_completed(
+            answer("A baker in Berlin"),
+            (success(), noted("qwen3:8b")),
+            [1223.into(), 1000.into(), 223.into()],
+            Told::example("stop", "chatcmpl-7f3a"),
         ),
         Execution::example().human_completed(answer("agreed"), success(), Noted::ABSENT),
         Execution::example().human_completed(answer("agreed"), success(), noted("anna")),
@@ -314,6 +167,13 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             noted("no answer within 600 s"),
             FailureType::Timeout.into(),
             noted("llama3:8b"),
+            Told::NOTHING,
+        ),
+        Execution::example().llm_failed(
+            noted("stopped at the limit of tokens"),
+            FailureType::CutOff.into(),
+            noted("qwen3:8b"),
+            Told::example("length", "chatcmpl-7f3b"),
         ),
         Execution::example().human_failed(
             noted("not my job"),
@@ -381,6 +241,10 @@ pub(crate) fn examples() -> Vec<PostingEvent> {
             due_at: Timestamp::EPOCH.plus(Duration::from_millis(1_763_546_400_500)),
             failure_type: FailureType::Timeout,
             conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::PostingMovedToDefinition {
+            definition_digest: "sha256:90cd".to_owned().into(),
             run_id: RUN.into(),
         },
     ]

@@ -15,6 +15,7 @@ pub(crate) enum Command {
     Start(RunStart),
     Complete(RunCompletion),
     Fail(RunId),
+    Move(RunId, String),
 }
 
 pub(crate) fn decide(
@@ -25,6 +26,7 @@ pub(crate) fn decide(
         Command::Start(start) => runs.start(start),
         Command::Complete(completion) => runs.complete(completion),
         Command::Fail(run_id) => runs.fail(WORKFLOW, *run_id, "disk gone"),
+        Command::Move(run_id, digest) => runs.move_to_definition(WORKFLOW, *run_id, digest),
     }
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn commands() -> impl Strategy<Value = Command> {
             Command::Complete(RunCompletion { workflow_id, run_id, ended_postings, duration })
         }),
         run_ids().prop_map(Command::Fail),
+        (run_ids(), "[de]").prop_map(|(run_id, digest)| Command::Move(run_id, digest)),
     ]
 }
 
@@ -79,6 +82,16 @@ pub(crate) fn events() -> impl Strategy<Value = WorkflowEvent> {
         (noted(run_ids()), workflows(), noted(texts())).prop_map(|(run_id, workflow_id, error)| {
             WorkflowEvent::WorkflowFailed { run_id, workflow_id, error }
         }),
+        (noted(run_ids()), workflows(), noted(texts()), noted(texts())).prop_map(
+            |(run_id, workflow_id, from_digest, definition_digest)| {
+                WorkflowEvent::WorkflowMovedToDefinition {
+                    run_id,
+                    workflow_id,
+                    from_digest,
+                    definition_digest,
+                }
+            }
+        ),
     ]
 }
 
@@ -106,6 +119,12 @@ pub(crate) fn examples() -> Vec<WorkflowEvent> {
             run_id: RUN.into(),
             workflow_id: WORKFLOW.into(),
             error: "the definition was changed during the run".to_owned().into(),
+        },
+        WorkflowEvent::WorkflowMovedToDefinition {
+            run_id: RUN.into(),
+            workflow_id: WORKFLOW.into(),
+            from_digest: "sha256:77aa".to_owned().into(),
+            definition_digest: "sha256:90cd".to_owned().into(),
         },
     ]
 }

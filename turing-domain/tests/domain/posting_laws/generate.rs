@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use turing_domain::{
     Actor, ActorId, ActorKind, Branch, BreakerPolicy, Condition, Conversation, ConversationId,
     EndReason, FailureType, Human, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind,
-    RetryPolicy, RunId, Script, Template, Workflow, WorkflowId, check,
+    Reasoning, RetryPolicy, RunId, Script, Template, Workflow, WorkflowId, check,
 };
 
 use super::play::run_id;
@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Claim(Index, bool),
     /// Takes another system's state over: whether that has ended, whether it replaces all, and an output.
     Import([bool; 2], String),
+    /// Moves the posting to another definition, which says the same.
+    Move,
 }
 
 pub(crate) fn act() -> impl Strategy<Value = Act> {
@@ -49,6 +51,7 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Settle),
         1 => (any::<Index>(), any::<bool>()).prop_map(|(pick, keeps)| Act::Claim(pick, keeps)),
         1 => (any::<[bool; 2]>(), output()).prop_map(|(how, output)| Act::Import(how, output)),
+        1 => Just(Act::Move),
     ]
 }
 
@@ -116,6 +119,12 @@ fn actors() -> Vec<Actor> {
         max_tokens: None,
         max_completion_tokens: None,
         api_key_env: None,
+        stream: true,
+        structured: false,
+        reasoning: Reasoning::default(),
+        connect_limit: None,
+        first_token_limit: None,
+        between_tokens_limit: None,
     };
     let kinds =
         [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human(Human::default())];
@@ -138,6 +147,8 @@ fn conversation(id: i32, count: i32) -> impl Strategy<Value = Conversation> {
                     name: format!("c{id}"),
                     actor: ActorId(actor),
                     input: Template::new(&inputs),
+                    schema: None,
+                    repair: 0,
                     time_limit: None,
                     execution_order,
                     parallel_group,
@@ -259,6 +270,11 @@ fn failed(
         error: Noted::ABSENT,
         failure_type,
         model: Noted::ABSENT,
+        finish_reason: Noted::ABSENT,
+        cached_tokens: Noted::ABSENT,
+        reasoning_tokens: Noted::ABSENT,
+        first_token_ms: Noted::ABSENT,
+        request_id: Noted::ABSENT,
         conversation_id,
         actor_id: Noted::ABSENT,
         execution_order: Noted::ABSENT,

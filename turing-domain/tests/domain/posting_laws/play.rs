@@ -107,6 +107,15 @@ impl<'a> Game<'a> {
                 let output = Value::from(format!("{output}{}", self.mark));
                 self.record(Ok(vec![imported(1, *how, output)]));
             }
+            Act::Move => {
+                if self.posting.run().is_some() {
+                    let run_id = run_id(self.run);
+                    let before = self.posting();
+                    let moved = self.posting.move_to_definition(self.workflow, run_id, "other");
+                    self.record(moved);
+                    assert_eq!(self.posting, before, "where it stands and what was counted stays");
+                }
+            }
         }
     }
 
@@ -196,7 +205,8 @@ pub(crate) fn failure(attempt: Attempt, failure_type: FailureType) -> Failure {
         failure_type,
         error: "broken".to_owned(),
         stderr: None,
-        model: None,
+        llm: LlmUsage::default(),
+        is_final: false,
         duration: None,
         retry_after: None,
         now: Timestamp::EPOCH,

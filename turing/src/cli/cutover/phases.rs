@@ -9,20 +9,20 @@ use super::super::telling::tell;
 use super::super::{Failure, Verdict};
 use super::plan::line;
 use super::progress::Going;
-use super::{CreateArgs, DeprecateArgs, RollbackArgs};
-use crate::cutover::{CutoverError, MappingFile, Mover, command_of};
+use super::{DeprecateArgs, RollbackArgs, many};
+use crate::cutover::{MappingFile, Mover, command_of};
 use crate::proposal::command;
 
 pub(super) async fn create(
     mover: &Mover,
-    args: &CreateArgs,
+    mapping: &MappingFile,
+    json: bool,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let mapping = MappingFile::load(&args.mapping).map_err(CutoverError::from)?;
-    let rows = mover.create(&mapping).await?;
+    let rows = mover.create(mapping).await?;
     let warnings = mover.warnings().await?;
     let (phase, table) = (CutoverPhase::Created, mapping.mapping.old_table());
-    if args.step.common.json {
+    if json {
         output.json(&json!({
             "phase": phase,
             "table": table,
@@ -33,7 +33,8 @@ pub(super) async fn create(
     }
     warnings.iter().for_each(|warning| tell(line(warning)));
     output.line(format_args!(
-        "the cutover of {table} is created, which has {rows} rows; nothing is written to it yet"
+        "the cutover of {table} is created, which has {}; nothing is written to it yet",
+        rows_of(rows)
     ));
     output.line(format_args!("next: {}", command_of(CutoverStep::DualWrite)));
     Ok(Verdict::Well)
@@ -49,8 +50,9 @@ pub(super) async fn dual_write(
         output.json(&json!({ "phase": CutoverPhase::DualWrite, "rows": rows }));
     } else {
         output.line(format_args!(
-            "both sides are written from now on: what is written to the old table, which has {rows} rows, \
-             becomes events, and events are written to it"
+            "both sides are written from now on: what is written to the old table, which has {}, \
+             becomes events, and events are written to it",
+            rows_of(rows)
         ));
         output.line(format_args!("next: {}", command_of(CutoverStep::Backfill)));
     }
@@ -75,8 +77,8 @@ pub(super) async fn switch_reads(
         }));
     } else {
         output.line(format_args!(
-            "{} postings were compared, and none differs; under the old name stands what the events say",
-            done.round.seen
+            "{} compared, and none differs; under the old name stands what the events say",
+            with_verb(done.round.seen, "posting", ["was", "were"])
         ));
         output.line(format_args!(
             "reading one posting by it took {} µs before and takes {} µs now (the median of {})",
@@ -128,14 +130,14 @@ pub(super) async fn deprecate(
         return Ok(Verdict::Well);
     }
     if let Some(rows) = rows {
-        output.line(format_args!("the old table is out of use, with {rows} rows"));
+        output.line(format_args!("the old table is out of use, with {}", rows_of(rows)));
     }
     match &archive {
         Some((file, archive)) => output.line(format_args!(
-            "{} rows are in {}, {} bytes, SHA-256 {}; keep it, and in 60 days the table may be dropped",
-            archive.rows,
+            "{} in {}, {}, SHA-256 {}; keep it, and in 60 days the table may be dropped",
+            with_verb(archive.rows, "row", ["is", "are"]),
             file.display(),
-            archive.bytes,
+            many(archive.bytes, "byte"),
             archive.sha256
         )),
         None => output.line(format_args!("next: {}", command_of(CutoverStep::Archive))),
@@ -158,10 +160,23 @@ pub(super) async fn roll_back(
     for one in &went {
         let written = match one.written_back {
             0 => String::new(),
-            count => format!("; {count} postings were written to the old table"),
+            count => format!(
+                "; {} written to the old table",
+                with_verb(count, "posting", ["was", "were"])
+            ),
         };
         output.line(format_args!("from `{}` back to `{}`{written}", one.from, one.to));
     }
     output.line(format_args!("how far it is: {}", command("cutover status")));
     Ok(Verdict::Well)
+}
+
+/// So many rows.
+fn rows_of(count: u64) -> String {
+    many(count, "row")
+}
+
+/// So many of something, with the verb for one or for more.
+fn with_verb(count: u64, what: &str, [one, more]: [&str; 2]) -> String {
+    format!("{} {}", many(count, what), if count == 1 { one } else { more })
 }

@@ -2,6 +2,7 @@
 
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
+use super::many;
 use crate::cutover::{CutoverStatus, Mover, Taken};
 
 /// How much of a reason is shown.
@@ -30,7 +31,7 @@ fn tell(status: &CutoverStatus, output: &mut Output) {
     }
     if let Some(backfill) = &status.backfill {
         output.line(match (backfill.is_complete, backfill.total) {
-            (true, _) => format!("  backfill: complete, {} postings", backfill.done),
+            (true, _) => format!("  backfill: complete, {}", many(backfill.done, "posting")),
             (false, 0) => "  backfill: not begun".to_owned(),
             (false, total) => format!("  backfill: {} of {total} postings", backfill.done),
         });
@@ -38,11 +39,17 @@ fn tell(status: &CutoverStatus, output: &mut Output) {
     for kind in &status.kinds {
         output.line(format_args!("  open: {} {}", kind.count, shown(&kind.kind, 80)));
     }
+    if let Some(reads) = &status.reads {
+        output.line(format_args!(
+            "  reading one posting took {} µs before the switch and {} µs behind it, the median of {}",
+            reads.before_us, reads.after_us, reads.sample
+        ));
+    }
     if let Some(archive) = &status.archive {
         output.line(format_args!(
-            "  archive: {}, {} rows, SHA-256 {}",
+            "  archive: {}, {}, SHA-256 {}",
             shown(&archive.file_name, LONGEST),
-            archive.rows,
+            many(archive.rows, "row"),
             archive.sha256
         ));
     }

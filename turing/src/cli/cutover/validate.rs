@@ -163,14 +163,25 @@ fn tell_kind(kind: &OpenKind, output: &mut Output) {
         let [old, new] = [&one.old, &one.new].map(|value| {
             value.as_deref().map_or_else(|| "nothing".to_owned(), |it| shown(it, LONGEST))
         });
-        let times = one.sightings;
+        let before = one.accepted_before.as_deref().map_or_else(String::new, |why| {
+            format!("; accepted as it was before: {}", shown(why, LONGEST))
+        });
         output.line(format_args!(
-            "  {}: the old table has {old}, the events {new}; since {}, seen {times} times",
+            "  {}: the old table has {old}, the events {new}; since {}, {}{before}",
             shown(&format!("{posting}{field}"), LONGEST),
-            one.first_seen
+            one.first_seen,
+            seen(one.sightings)
         ));
     }
     output.line(format_args!("  cure: {}", cure(&kind.kind)));
+}
+
+/// In how many rounds it was seen.
+fn seen(rounds: u32) -> String {
+    match rounds {
+        1 => "seen once".to_owned(),
+        rounds => format!("seen {rounds} times"),
+    }
 }
 
 /// How discrepancies of this kind are resolved.

@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 89] = [
+pub(super) const STEPS: [(&str, &str); 100] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -96,5 +96,16 @@ pub(super) const STEPS: [(&str, &str); 89] = [
     ("cutover deprecate statements (from 27 on)", sql!("0086_cutover_deprecate_statements")),
     ("cutover warnings (from 27 on)", sql!("0087_cutover_warnings")),
     ("validate event store and the cutover (from 27 on)", sql!("0088_validate_event_store")),
-    ("posting event kind of claims (from 27 on)", sql!("0091_posting_event_kind")),
+    ("cutover past discrepancies (from 27 on)", sql!("0089_cutover_past_discrepancies")),
+    ("cutover create statements that keep (from 27 on)", sql!("0090_cutover_create_statements")),
+    ("cutover check mapping and triggers (from 27 on)", sql!("0091_cutover_check_mapping")),
+    ("cutover kept (from 27 on)", sql!("0092_cutover_kept")),
+    ("cutover import parts of runs (from 27 on)", sql!("0093_cutover_import_parts")),
+    ("cutover old changed but what is kept (from 27 on)", sql!("0094_cutover_old_changed")),
+    ("cutover events added but to what is kept (from 27 on)", sql!("0095_cutover_events_added")),
+    ("dual write but what is kept (from 27 on)", sql!("0096_dual_write")),
+    ("cutover backfill but what is kept (from 27 on)", sql!("0097_cutover_backfill")),
+    ("cutover resolve but what is kept (from 27 on)", sql!("0098_cutover_resolve")),
+    ("posting event kind of moves (from 27 on)", sql!("0099_posting_event_kind")),
+    ("posting event kind of claims (from 27 on)", sql!("0100_posting_event_kind")),
 ];

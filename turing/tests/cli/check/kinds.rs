@@ -110,6 +110,23 @@ fn errors() -> Vec<Case> {
             with_actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost\" # here"),
         ),
         case(
+            "unusable_schema",
+            there(1),
+            "`schema` is for language models, and the actor is none",
+            "name another actor, or remove it",
+            sound(&[conversation(1, "schema = {} # here", &[""])]),
+        ),
+        case(
+            "unusable_actor",
+            actor(),
+            "`between_tokens_seconds` is set, and `stream` is false",
+            "remove it, or have the answer streamed",
+            with_actor(
+                "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost:11434\"\n\
+                 stream = false\nbetween_tokens_seconds = 9 # here",
+            ),
+        ),
+        case(
             "zero_limit",
             json!([null, null, null]),
             "`circuit_breaker.failures` is 0, so nothing could ever happen",
@@ -261,5 +278,53 @@ fn every_kind_of_problem_is_told_with_its_line_and_cure() {
         assert!(answer.stdout.lines().any(|line| line == told), "{told}\n{}", answer.stdout);
         kinds.insert(kind);
     }
-    assert_eq!(kinds.len(), 18, "{kinds:?}");
+    assert_eq!(kinds.len(), 19, "{kinds:?}");
+}
+
+#[test]
+fn what_is_no_schema_is_told_on_the_line_of_its_fault() {
+    let workspace = workspace();
+    let actor = "[[actors]]\nid = 74\nname = \"a\"\ntype = \"llm\"\nmodel = \"m\"\n\
+                 endpoint = \"http://localhost:11434\"\n";
+    let tables = "[conversations.schema]\ntype = \"object\"\n\
+                  [conversations.schema.properties.grade]\ntype = \"strng\" # here\n";
+    let list = "schema = { anyOf = [\n{ type = \"object\" },\n{ type = \"strng\" }, # here\n] }";
+    let text = "schema = '{\"type\": \"strng\"}' # here";
+    let outside = "[conversations.schema]\n\"$ref\" = \"https://example.com/schema.json\"\n";
+    for settings in [tables, list, text] {
+        let text = [HEADER, actor, &conversation(1, settings, &[""])].concat();
+        let found = check(&workspace, &text, &["--json"]).expect_code(1).json();
+        let errors: Vec<_> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["severity"] == "error")
+            .collect();
+        let [error] = errors[..] else { panic!("{settings}: {found:#}") };
+        assert_eq!(error["kind"], "unusable_schema");
+        assert_eq!((&error["conversation_id"], &error["line"]), (&json!(1), &json!(marked(&text))));
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with("`schema` is no JSON schema: at /"), "{message}");
+    }
+    let text = [HEADER, actor, &conversation(1, outside, &[""])].concat();
+    let found = check(&workspace, &text, &["--json"]).expect_code(1).json();
+    assert_eq!(found[0]["kind"], "unusable_schema");
+}
+
+#[test]
+fn a_form_that_is_no_schema_is_told_on_the_line_of_its_fault() {
+    let workspace = workspace();
+    let actor = "[[actors]]\nid = 74\nname = \"a\"\ntype = \"human\"\n\
+                 [actors.form]\ntype = \"object\"\n\
+                 [actors.form.properties.grade]\ntype = \"strng\" # here\n";
+    let text = [HEADER, actor, &conversation(1, "", &[""])].concat();
+    let found = check(&workspace, &text, &["--json"]).expect_code(1).json();
+    let [error] = &found.as_array().unwrap()[..] else { panic!("{found:#}") };
+    assert_eq!(error["kind"], "unusable_schema");
+    assert_eq!((&error["actor_id"], &error["line"]), (&json!(74), &json!(marked(&text))));
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("`form` is no JSON schema: at /properties/grade/type"),
+        "{message}"
+    );
 }

@@ -35,6 +35,14 @@ fn broken() -> Vec<String> {
             "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n\
              protocol = \"openai_chat\"\nmax_tokens = 9\nmax_completion_tokens = 9",
         ),
+        actor(
+            "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\nstream = false\n\
+             first_token_seconds = 9",
+        ),
+        actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"")
+            + "schema = {}\nrepair = 2\n",
+        from("schema = {}"),
+        from("repair = 1"),
         from("max_instruction_runs = 0\ntimeout_seconds = 0\nbranches = [{ to = 8 }]"),
         actor("type = \"human\"\ndue_seconds = 0"),
         from("branches = [{ to = 1 }]"),
@@ -78,12 +86,11 @@ fn every_problem_is_listed_in_its_words() {
 }
 
 /// Actors that cannot be executed here, in every way between them.
-const FAULTY: [&str; 18] = [
+const FAULTY: [&str; 17] = [
     "type = \"script\"\ncommand = [\"./gone.sh\"]",
     "type = \"script\"\ncommand = [\"./plain.sh\"]",
     "type = \"script\"\ncommand = [\"./postings\"]",
     "type = \"script\"\ncommand = [\"cat\"]",
-    "type = \"human\"\nform = { type = 1 }",
     "endpoint = \"http://localhost?a\"",
     "endpoint = \"http://localhost:99999\"",
     "endpoint = \"http://localhost/api/generate\"",

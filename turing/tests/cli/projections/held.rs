@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{NAMES, projection, rows, tamper, workspace};
 use crate::support::Workspace;
 use crate::support::process::Process;
+use crate::support::processes::pause;
 
 /// When the longest lease ends that is given now, less a minute for clocks.
 fn later() -> Timestamp {
@@ -111,7 +112,7 @@ fn a_program_that_keeps_the_read_models_is_no_news_to_who_runs() {
     let _keeper = Keeper::start(&workspace);
     let is_kept = |row: &serde_json::Value| row["health"]["holder"].is_string();
     while !list().as_array().unwrap().iter().all(is_kept) {
-        std::thread::yield_now();
+        pause();
     }
     let report = workspace.run(&["--again", "--json"]).expect_code(1).json();
     assert_eq!(report["read_models"], json!([]));

@@ -32,6 +32,8 @@ pub(crate) struct Hands {
     wall: ManualClock,
     /// The time that nobody sets; events are recorded by it.
     pub(crate) passed: ManualClock,
+    /// How many attempts are in progress: they take no time.
+    at_work: watch::Sender<usize>,
     inner: Mutex<Inner>,
     pub(crate) died: Notify,
 }
@@ -51,6 +53,7 @@ impl Hands {
             beginning: Instant::now(),
             wall: ManualClock::new(),
             passed: ManualClock::new(),
+            at_work: watch::Sender::new(0),
             inner: Mutex::new(inner),
             died: Notify::new(),
         })
@@ -70,8 +73,17 @@ impl Hands {
     /// A new process, which is asked to stop through this.
     pub(crate) fn process(&self) -> watch::Receiver<bool> {
         let (stop, stopped) = watch::channel(false);
+        self.at_work.send_replace(0);
         self.inner.lock().unwrap().stop = stop;
         stopped
+    }
+
+    pub(crate) fn attempt_begins(&self) {
+        self.at_work.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn attempt_ends(&self) {
+        self.at_work.send_modify(|count| *count -= 1);
     }
 
     /// How long each wait was to be.
@@ -89,6 +101,9 @@ impl Hands {
     }
 
     async fn wait(&self, until: Instant) {
+        let mut at_work = self.at_work.subscribe();
+        let quiet = at_work.wait_for(|count| *count == 0);
+        tokio::time::timeout(Duration::from_secs(60), quiet).await.expect("attempts end").unwrap();
         let length = until.saturating_duration_since(self.timer());
         let (step, act) = {
             let mut inner = self.inner.lock().unwrap();

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunOptions, RunOutcome, Wait};
 use turing::store::Store;
-use turing_domain::{PostingEvent, WorkflowEvent};
+use turing_domain::{Conversation, PostingEvent, PostingId, WorkflowEvent};
 
 use super::hands::{Hands, ManualTimer};
 use crate::support::Workspace;
@@ -47,9 +47,16 @@ impl Jitter for Half {
     }
 }
 
-struct Quiet;
+/// Says how long waits may be, and keeps the clocks from going on while an attempt is made.
+struct Strict(Arc<Hands>);
 
-impl Observer for Quiet {
+impl Observer for Strict {
+    fn attempt_begins(&mut self, _: &Conversation, _: PostingId, _: Option<Duration>) {
+        self.0.attempt_begins();
+    }
+    fn attempt_ends(&mut self, _: PostingId, _: bool) {
+        self.0.attempt_ends();
+    }
     fn waits(&mut self, wait: &Wait) {
         assert!(wait.due + wait.held.len() > 0, "it waits for nothing");
         let policy = if wait.held.is_empty() { LONGEST } else { COOLDOWN };
@@ -137,7 +144,8 @@ impl Scene {
             timer: Arc::new(ManualTimer(self.hands.clone())),
             ..options()
         };
-        self.workspace.run_within(&store, options, stopped, &mut Quiet).await.unwrap()
+        let mut strict = Strict(self.hands.clone());
+        self.workspace.run_within(&store, options, stopped, &mut strict).await.unwrap()
     }
 
     /// One process, to the end of the run.

@@ -5,7 +5,17 @@ use serde_json::{Value, json};
 use super::server::*;
 
 fn usage(model: &str, prompt: Option<u64>, completion: Option<u64>) -> LlmUsage {
-    LlmUsage { model: Some(model.into()), prompt_tokens: prompt, completion_tokens: completion }
+    LlmUsage {
+        model: Some(model.into()),
+        prompt_tokens: prompt,
+        completion_tokens: completion,
+        ..LlmUsage::default()
+    }
+}
+
+/// The same of an answer that ended as answers do.
+fn ended(model: &str, prompt: u64, completion: u64) -> LlmUsage {
+    LlmUsage { finish_reason: Some("stop".into()), ..usage(model, Some(prompt), Some(completion)) }
 }
 
 async fn of_body(protocol: LlmProtocol, body: Value) -> LlmOutcome {
@@ -20,7 +30,7 @@ async fn an_answer_of_generate_is_read() {
         "prompt_eval_count": 26, "eval_count": 290,
     });
     let answer = completed(of_body(LlmProtocol::OllamaGenerate, body).await);
-    assert_eq!(answer, ("Fine.\n".into(), usage("gemma3:1b-it", Some(26), Some(290))));
+    assert_eq!(answer, ("Fine.\n".into(), ended("gemma3:1b-it", 26, 290)));
 }
 
 #[tokio::test]
@@ -30,7 +40,7 @@ async fn an_answer_of_chat_is_read() {
         "done": true, "done_reason": "stop", "prompt_eval_count": 26, "eval_count": 290,
     });
     let answer = completed(of_body(LlmProtocol::OllamaChat, body).await);
-    assert_eq!(answer, (" Fine.".into(), usage("gemma3:1b-it", Some(26), Some(290))));
+    assert_eq!(answer, (" Fine.".into(), ended("gemma3:1b-it", 26, 290)));
 }
 
 #[tokio::test]
@@ -44,7 +54,9 @@ async fn an_answer_of_completions_is_read() {
         "usage": {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29},
     });
     let answer = completed(of_body(LlmProtocol::OpenaiChat, body).await);
-    assert_eq!(answer, ("Fine.".into(), usage("gpt-x-2026", Some(19), Some(10))));
+    let expected =
+        LlmUsage { request_id: Some("chatcmpl-1".into()), ..ended("gpt-x-2026", 19, 10) };
+    assert_eq!(answer, ("Fine.".into(), expected));
 }
 
 #[tokio::test]

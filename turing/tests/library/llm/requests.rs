@@ -35,7 +35,7 @@ async fn generate_is_asked_with_prompt_system_and_options() {
         request.body,
         json!({
             "model": "gemma3:1b",
-            "stream": false,
+            "stream": true,
             "prompt": "Summarize this.",
             "system": "You are terse.",
             "options": {"temperature": 0.2, "seed": -7, "num_predict": 128},
@@ -51,7 +51,7 @@ async fn chat_is_asked_with_messages_and_options() {
         request.body,
         json!({
             "model": "gemma3:1b",
-            "stream": false,
+            "stream": true,
             "messages": [
                 {"role": "system", "content": "You are terse."},
                 {"role": "user", "content": "Summarize this."},
@@ -69,7 +69,8 @@ async fn completions_are_asked_with_messages_and_plain_settings() {
         request.body,
         json!({
             "model": "gemma3:1b",
-            "stream": false,
+            "stream": true,
+            "stream_options": {"include_usage": true},
             "messages": [
                 {"role": "system", "content": "You are terse."},
                 {"role": "user", "content": "Summarize this."},
@@ -100,11 +101,17 @@ async fn what_a_definition_leaves_out_is_not_sent() {
         let request = asked(&mut server, actor).await;
         let expected = match protocol {
             LlmProtocol::OllamaGenerate => {
-                json!({"model": "gemma3:1b", "stream": false, "prompt": "Summarize this."})
+                json!({"model": "gemma3:1b", "stream": true, "prompt": "Summarize this."})
             }
-            LlmProtocol::OllamaChat | LlmProtocol::OpenaiChat => {
-                json!({"model": "gemma3:1b", "stream": false, "messages": messages})
+            LlmProtocol::OllamaChat => {
+                json!({"model": "gemma3:1b", "stream": true, "messages": messages})
             }
+            LlmProtocol::OpenaiChat => json!({
+                "model": "gemma3:1b",
+                "stream": true,
+                "stream_options": {"include_usage": true},
+                "messages": messages,
+            }),
         };
         assert_eq!(request.body, expected);
         assert!(!request.headers.contains_key("authorization"));
@@ -153,5 +160,16 @@ async fn a_base_address_may_have_a_path_and_slashes_at_its_end() {
         check_endpoint(&actor).unwrap();
         let request = asked(&mut server, actor).await;
         assert_eq!(request.line, format!("POST {expected} HTTP/1.1"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_shall_not_be_streamed_is_not() {
+    for protocol in PROTOCOLS {
+        let mut server = Server::start(Reply::text(protocol, "fine")).await;
+        let actor = Llm { stream: false, ..server.actor(protocol) };
+        let body = asked(&mut server, actor).await.body;
+        assert_eq!(body["stream"], false);
+        assert_eq!(body.get("stream_options"), None);
     }
 }

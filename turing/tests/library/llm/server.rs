@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ pub(crate) use turing::llm::{
     EndpointError, LlmCall, LlmClient, LlmLimits, LlmOutcome, Secret, api_key, call_llm,
     check_endpoint,
 };
-pub(crate) use turing_domain::{FailureType, Llm, LlmProtocol, LlmUsage};
+pub(crate) use turing_domain::{FailureType, JsonSchema, Llm, LlmProtocol, LlmUsage, Reasoning};
 
 /// Far longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +43,10 @@ pub(crate) enum Reply {
     Reset,
     /// Writes these bytes, then the same letter until the client is gone.
     Endless(Vec<u8>),
+    /// Writes the first bytes, then the others until the client is gone.
+    Repeated(Vec<u8>, Vec<u8>),
+    /// Writes these bytes for the first request, those for the second, and the last for all others.
+    Turns(Vec<Vec<u8>>, Arc<AtomicUsize>),
     /// Writes these bytes and no more until the client is gone.
     Silence(Vec<u8>),
 }
@@ -54,6 +59,20 @@ impl Reply {
         let mut bytes = (bytes + "\r\n").into_bytes();
         bytes.extend_from_slice(body);
         Self::Whole(bytes)
+    }
+
+    /// A good response that says to be a stream, with these bytes in it.
+    pub(crate) fn stream(kind: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::status("200 OK", &[&format!("content-type: {kind}")], body)
+    }
+
+    /// One whole reply after the other.
+    pub(crate) fn turns(replies: impl IntoIterator<Item = Self>) -> Self {
+        let bytes = replies.into_iter().map(|reply| match reply {
+            Self::Whole(bytes) => bytes,
+            other => panic!("{other:?} is not whole"),
+        });
+        Self::Turns(bytes.collect(), Arc::default())
     }
 
     pub(crate) fn body(body: impl AsRef<[u8]>) -> Self {
@@ -229,6 +248,22 @@ async fn serve(
                 return;
             }
             Reply::Silence(bytes) => stream.write_all(bytes).await.unwrap(),
+            Reply::Turns(turns, next) => {
+                let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
+                if stream.write_all(&turns[turn]).await.is_err() {
+                    break;
+                }
+            }
+            Reply::Repeated(bytes, piece) => {
+                stream.write_all(bytes).await.unwrap();
+                let chunk = piece.repeat((64 * 1024_usize).div_ceil(piece.len()));
+                let mut written = bytes.len();
+                while stream.write_all(&chunk).await.is_ok() {
+                    written += chunk.len();
+                }
+                let _ = events.send(Event::Gone(written));
+                return;
+            }
             Reply::Endless(bytes) => {
                 stream.write_all(bytes).await.unwrap();
                 let chunk = [b'a'; 64 * 1024];
@@ -274,12 +309,19 @@ pub(crate) fn actor(endpoint: &str, protocol: LlmProtocol) -> Llm {
         max_tokens: None,
         max_completion_tokens: None,
         api_key_env: None,
+        stream: true,
+        structured: false,
+        reasoning: Reasoning::Drop,
+        connect_limit: None,
+        first_token_limit: None,
+        between_tokens_limit: None,
     }
 }
 
 pub(crate) fn call(actor: Llm) -> LlmCall {
     let limits = LlmLimits { time: PATIENCE, ..LlmLimits::default() };
-    LlmCall { actor, input: "Summarize this.".into(), api_key: None, limits }
+    let input = "Summarize this.".into();
+    LlmCall { actor, input, api_key: None, limits, schema: None, repairs: 0 }
 }
 
 /// What one call of a server with this reply comes to.

@@ -129,3 +129,14 @@ SELECT m.key || ': ' || rtrim(left(m.problem, 40)) FROM cutover_warnings(
 WHERE m.problem NOT LIKE '%a program uses%'
 -- = current: column step may not be null, and a posti
 -- = table: publication theirs has it: from switch-r
+
+-- # a_trigger_that_waits_for_the_end_of_the_transaction_is_refused
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON old_states DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE CONSTRAINT TRIGGER prompt AFTER UPDATE ON old_states FOR EACH ROW EXECUTE FUNCTION touch();
+SELECT m.key || ': ' || m.problem || '; ' || m.cure FROM cutover_check_mapping(
+    '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}'
+) m
+-- = table: trigger late of public.old_states can wait for the end of the transaction, where it has other rights and another search_path; DROP TRIGGER late ON public.old_states, and CREATE TRIGGER late AFTER … ON public.old_states FOR EACH ROW EXECUTE FUNCTION public.touch()

@@ -150,3 +150,160 @@ SELECT concat_ws(' ', o.posting_id, o.kind) FROM cutover_open_discrepancies o OR
 -- = 1 current_differs
 -- = 2 current_differs
 -- = 2 outputs_differ
+
+-- # what_was_accepted_is_written_over_by_no_event_until_both_agree
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB, finished BOOLEAN);
+INSERT INTO old_states VALUES (1, 10, '{"10": "x"}', FALSE);
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results",
+    "terminal": "finished"
+}')
+
+-- do create
+
+-- do dual-write
+
+-- do backfill
+
+ALTER TABLE old_states DISABLE TRIGGER cutover_import_old;
+UPDATE old_states SET finished = TRUE;
+ALTER TABLE old_states ENABLE ALWAYS TRIGGER cutover_import_old;
+SELECT cutover_resolve(1, 'terminal_differs', 'accepted', 'it is known')
+-- = 1
+
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 1, '{"output": "y"}', '{"conversation_id": 20}'); END $$;
+SELECT format('%s %s %s', b.step, b.results, b.finished) FROM old_states b
+-- = 20 {"10": "x", "20": "y"} t
+
+-- do validate
+
+SELECT count(*) FROM cutover_open_discrepancies
+-- = 0
+
+DO $$ BEGIN PERFORM append_event('posting_terminal', 1, '{"reason": "done"}'); END $$;
+SELECT concat_ws(' ', d.kind, d.resolution, d.sightings) FROM cutover_discrepancies d ORDER BY d.discrepancy_id
+-- = terminal_differs accepted 1
+-- = terminal_differs agrees 0
+
+DO $$ BEGIN
+    PERFORM append_event('posting_entered_run', 1, '{"run_id": "0193a1d4-0000-7000-8000-000000000001", "workflow_id": 1, "entry_conversation_id": 20}');
+END $$;
+SELECT b.finished FROM old_states b
+-- = f
+
+SELECT d.kind FROM cutover_differences(NULL) d
+-- = none
+
+-- # what_was_accepted_and_differs_otherwise_names_the_acceptance
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB);
+INSERT INTO old_states VALUES (1, 10, '{}');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results"
+}')
+
+-- do create
+
+-- do dual-write
+
+-- do backfill
+
+ALTER TABLE old_states DISABLE TRIGGER cutover_import_old;
+UPDATE old_states SET step = 30;
+ALTER TABLE old_states ENABLE ALWAYS TRIGGER cutover_import_old;
+SELECT cutover_resolve(1, NULL, 'accepted', 'it is known')
+-- = 1
+
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 1, '{"output": "y"}', '{"conversation_id": 20}'); END $$;
+SELECT format('%s %s', b.step, b.results) FROM old_states b
+-- = 30 {"20": "y"}
+
+SELECT concat_ws(' ', o.kind, o.old, o.new, a.reason)
+FROM cutover_open_discrepancies o JOIN cutover_discrepancies a ON a.discrepancy_id = o.accepted_before
+-- = current_differs 30 20 it is known
+
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 1, '{"output": "z"}', '{"conversation_id": 40}'); END $$;
+SELECT format('%s %s', b.step, b.results) FROM old_states b
+-- = 30 {"20": "y", "40": "z"}
+
+-- do validate
+
+SELECT concat_ws(' ', d.kind, d.old, d.new, coalesce(d.resolution, 'open')) FROM cutover_discrepancies d ORDER BY d.discrepancy_id
+-- = current_differs 30 10 changed
+-- = current_differs 30 40 open
+
+SELECT cutover_resolve(1, 'current_differs', 'from-events', NULL)
+-- = 1
+
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 1, '{"output": "z"}', '{"conversation_id": 50}'); END $$;
+SELECT b.step FROM old_states b
+-- = 50
+
+-- # an_older_program_takes_over_nothing_that_was_accepted_unless_it_writes_it
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT, results JSONB, note TEXT);
+INSERT INTO old_states VALUES (1, 10, '{}');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results"
+}')
+
+-- do create
+
+-- do dual-write
+
+UPDATE old_states SET results = '{"10": "x"}'
+
+ALTER TABLE old_states DISABLE TRIGGER cutover_import_old;
+UPDATE old_states SET step = 30;
+ALTER TABLE old_states ENABLE ALWAYS TRIGGER cutover_import_old;
+SELECT cutover_resolve(1, NULL, 'accepted', 'it is known')
+-- = 1
+
+UPDATE old_states SET results = '{"20": "z"}';
+SELECT p.outputs FROM posting_state_projection p
+-- = {"20": "z"}
+
+-- do backfill
+
+DO $$ BEGIN
+    PERFORM dual_write('llm_call_completed', 1, '{"output": "a"}', '{"conversation_id": 10}', old_row => '{"note": "both"}');
+END $$;
+SELECT format('%s %s %s', b.step, b.results, b.note) FROM old_states b
+-- = 30 {"10": "a", "20": "z"} both
+
+UPDATE old_states SET step = 20;
+SELECT format('%s', p.current_conversation_id) FROM posting_state_projection p
+-- = 20
+
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 1, '{"output": "b"}', '{"conversation_id": 40}'); END $$;
+SELECT b.step FROM old_states b
+-- = 40
+
+-- # what_a_cutover_has_found_is_kept_when_the_next_one_is_created
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT);
+CREATE TABLE other_states (posting INT PRIMARY KEY, step TEXT);
+INSERT INTO old_states VALUES (1, 'x');
+INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}')
+
+-- do create
+
+SELECT cutover_resolve(1, NULL, 'accepted', 'nobody reads it')
+-- = 1
+
+-- do undo-create
+
+UPDATE cutovers SET mapping = mapping || '{"table": "other_states"}'
+
+-- do create
+
+SELECT count(*) FROM cutover_discrepancies
+-- = 0
+
+SELECT concat_ws(' ', p.cutover, p.old_table, p.posting_id, p.kind, p.resolution, p.reason) FROM cutover_past_discrepancies p
+-- = 0 public.old_states 1 row_unreadable accepted nobody reads it

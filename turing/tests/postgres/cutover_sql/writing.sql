@@ -126,6 +126,25 @@ UPDATE old_states SET step = 'send' WHERE posting = 1;
 SELECT p.run FROM posting_state_projection p WHERE p.posting_id = 1
 -- = null
 
+UPDATE old_states SET step = 'draft' WHERE posting = 1;
+SELECT e.metadata ->> 'run_id' FROM execution_events e
+WHERE e.event_type = 'posting_state_imported' AND e.aggregate_id = 1 ORDER BY e.position
+-- = null
+-- = 0193a1d4-0000-7000-8000-000000000001
+-- = null
+
+-- # a_bulk_insert_holds_no_more_places_than_are_set_aside_for_a_transaction
+
+BEGIN;
+INSERT INTO old_states (posting, step) SELECT n, 'draft' FROM generate_series(1001, 1300) n;
+SELECT count(*) = least(300, current_setting('max_locks_per_transaction')::int / 2)
+FROM pg_locks l WHERE l.locktype = 'advisory' AND l.pid = pg_backend_pid();
+COMMIT
+-- = t
+
+SELECT d.kind FROM cutover_differences(NULL) d
+-- = none
+
 -- # truncate_is_refused_with_what_to_do
 
 TRUNCATE old_states

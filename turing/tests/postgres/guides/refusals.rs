@@ -122,6 +122,13 @@ fn wrong_for_the_database() -> Vec<(&'static str, Value)> {
              CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING",
             table("ruled"),
         ),
+        (
+            "CREATE TABLE later (LIKE old INCLUDING ALL);
+             CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER look AFTER UPDATE ON later DEFERRABLE
+             FOR EACH ROW EXECUTE FUNCTION look()",
+            table("later"),
+        ),
         ("CREATE TABLE two (LIKE old INCLUDING ALL); CREATE TABLE two_base ()", table("two")),
         ("", json!({"outputs": "not"})),
         // which is near to none

@@ -1,5 +1,5 @@
--- What an event does to a posting, as before; who claims a task of people, or gives it back, moves nothing.
--- All fields of these two may be absent.
+-- What an event does to a posting, as before; who claims a task of people, or gives it back, moves nothing. The
+-- fields of these two may all be absent.
 CREATE OR REPLACE FUNCTION "{schema}".posting_event_kind(event_type TEXT, event_data JSONB, metadata JSONB) RETURNS TEXT
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -19,7 +19,7 @@ BEGIN
     IF "{schema}".posting_has_reserved_key(metadata) THEN
         fields := CASE
             WHEN event_type IN ('posting_entered_run', 'posting_state_imported') THEN NULL
-            WHEN event_type = 'posting_terminal' THEN metadata -> 'run_id'
+            WHEN event_type IN ('posting_terminal', 'posting_moved_to_definition') THEN metadata -> 'run_id'
             WHEN event_type IN (
                 'script_execution_completed', 'llm_call_completed', 'human_task_completed',
                 'script_execution_failed', 'llm_call_failed', 'human_task_failed'
@@ -78,7 +78,9 @@ BEGIN
         THEN
             RETURN 'entered';
         END IF;
-    ELSIF event_type IN ('circuit_breaker_open', 'human_task_claimed', 'human_task_released') THEN
+    ELSIF event_type IN (
+        'circuit_breaker_open', 'posting_moved_to_definition', 'human_task_claimed', 'human_task_released'
+    ) THEN
         RETURN 'other';
     ELSIF event_type = 'posting_state_imported' THEN
         IF (
@@ -121,7 +123,7 @@ $$;
 -- The fingerprint of states that know claims. Kept states of before are used by nobody any more.
 CREATE OR REPLACE FUNCTION "{schema}".posting_state_schema() RETURNS TEXT
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN 'posting r3 [script_execution_completed v1, llm_call_completed v1, human_task_completed v1, script_execution_failed v1, llm_call_failed v1, human_task_failed v1, posting_terminal v1, circuit_breaker_open v1, posting_entered_run v1, branch_taken v1, path_ended v1, retry_scheduled v1, posting_state_imported v1, human_task_claimed v1, human_task_released v1]';
+RETURN 'posting r3 [script_execution_completed v1, llm_call_completed v1, human_task_completed v1, script_execution_failed v1, llm_call_failed v1, human_task_failed v1, posting_terminal v1, circuit_breaker_open v1, posting_entered_run v1, branch_taken v1, path_ended v1, retry_scheduled v1, posting_state_imported v1, posting_moved_to_definition v1, human_task_claimed v1, human_task_released v1]';
 
 DELETE FROM "{schema}".posting_state_snapshots s
 WHERE s.schema IS DISTINCT FROM "{schema}".posting_state_schema();

@@ -1,6 +1,9 @@
 //! Until when tasks wait, whose end is counted, and what is not attempted.
 
-use turing_domain::{PostingEvent, RunId};
+use std::time::Duration;
+
+use es_core::event::Position;
+use turing_domain::{Posting, PostingEvent, RunId};
 
 use super::*;
 
@@ -52,8 +55,9 @@ fn a_task_waits_until_it_is_due_and_no_longer_than_its_limit() {
     for (now, left) in [(100, 60), (130, 30), (160, 0), (9_000, 0), (99, 60), (0, 60)] {
         let (posting, open) = opened(&workflow, 100);
         let mut people = People::default();
-        let steps = people.set_apart(&workflow, POSTING, posting.ready(&workflow));
+        let (tasks, steps) = people.set_apart(&workflow, POSTING, posting.ready(&workflow));
         assert!(steps.is_empty(), "nobody attempts it");
+        assert_eq!(tasks.len(), 1);
         assert_eq!(people.unread(), [POSTING]);
         let seen = Moment { wall: second(now), at: Instant::now() };
         people.learn(&workflow, POSTING, &open, seen);
@@ -66,10 +70,12 @@ fn a_task_waits_until_it_is_due_and_no_longer_than_its_limit() {
         // it is met again, and goes on as it was
         people.set_apart(&workflow, POSTING, posting.ready(&workflow));
         assert_eq!(people.next_due(), Some(until), "{now}");
-        let overdue = people.take_overdue(until);
+        assert!(people.take_overdue(until, |_| true).is_empty(), "it is recorded later");
+        assert_eq!(people.next_due(), None, "and its time is over");
+        let overdue = people.take_overdue(until, |_| false);
         assert_eq!(overdue.len(), 1);
-        assert_eq!(overdue[0].1.conversation_id, REVIEW);
-        assert!(people.take_overdue(until).is_empty(), "it is recorded once");
+        assert_eq!(overdue[0].attempt.conversation_id, REVIEW);
+        assert!(people.take_overdue(until, |_| false).is_empty(), "it is recorded once");
     }
 }
 
@@ -86,4 +92,30 @@ fn the_end_of_a_posting_that_waited_for_people_is_counted_once() {
     people.set_apart(&workflow, POSTING, Vec::new());
     assert!(people.waiting(&workflow).is_empty());
     assert!(people.is_counted(POSTING));
+}
+
+#[test]
+fn of_a_posting_one_task_is_recorded_after_the_other() {
+    let workflow = workflow();
+    let mut people = People::default();
+    let run_id: RunId = "0193a1d4-0000-7000-8000-000000000001".parse().unwrap();
+    let at = |id| Attempt { run_id, conversation_id: ConversationId(id), execution: 1, retries: 0 };
+    let now = Instant::now();
+    let opened_by = EventId::stand_in(Position::from_sequence(1));
+    for id in [10, 20] {
+        let time = Time::Until { at: now, due_at: second(160), opened_by };
+        people.waiting.entry(POSTING).or_default().push(Awaited { attempt: at(id), time });
+        people.due.insert((now, POSTING, ConversationId(id)));
+    }
+    let due = |people: &mut People| {
+        let due = people.take_overdue(now, |_| false);
+        due.iter().map(|task| task.attempt.conversation_id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&mut people), [10]);
+    assert_eq!(due(&mut people), [20]);
+    assert!(due(&mut people).is_empty());
+    let conversations = people.waiting(&workflow);
+    assert_eq!(conversations.len(), 2, "they wait until that is recorded");
+    people.forget(POSTING);
+    assert!(people.waiting(&workflow).is_empty());
 }

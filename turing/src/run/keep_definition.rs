@@ -1,0 +1,38 @@
+//! The definition of a run, in the store: with the run's first event, or when the run goes on.
+
+use es_core::Repository;
+use es_core::event::Metadata;
+use es_core::execution::Member;
+use turing_domain::{DefinitionId, DefinitionRejection, RecordedDefinitions, WorkflowRejection};
+
+use super::RunError;
+use crate::definition::Definition;
+use crate::store::Store;
+
+/// Why what concerns a run and its definition is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error(transparent)]
+    Workflow(#[from] WorkflowRejection),
+    #[error(transparent)]
+    Definition(#[from] DefinitionRejection),
+}
+
+/// Where the definition is recorded: it belongs to no run alone, so its events have a correlation of
+/// their own.
+pub(super) fn place_of(store: &Store, definition: &Definition) -> Member<RecordedDefinitions> {
+    let digest = &definition.digest;
+    let mut metadata = Metadata::new();
+    metadata.correlation_id = Some(format!("definition_{digest}"));
+    // a digest is one wherever a definition was read
+    let id = DefinitionId::of_digest(digest).unwrap_or(DefinitionId(0));
+    Repository::new(store.events.clone()).with_metadata(metadata).by_id(&id)
+}
+
+/// Records the definition of a run that goes on, unless it is recorded already, as that of a run is
+/// that began before definitions were kept. Answers how many events that took.
+pub(super) async fn keep(store: &Store, definition: &Definition) -> Result<usize, RunError> {
+    let recording = definition.recording();
+    let kept = place_of(store, definition).decide(|known| known.record_once(&recording)).await;
+    Ok(kept.map_err(RunError::record)?.events.len())
+}

@@ -1,0 +1,130 @@
+//! Definitions in the store: with which event they come there, and that a run is moved to another one.
+
+use es_core::Repository;
+use es_core::event::{EventStoreExt, ReadLog};
+use futures_util::TryStreamExt;
+use tokio::sync::watch;
+use turing::definition::{Definition, DefinitionError, recorded};
+use turing::postings::PostingSource;
+use turing::run::{RunOptions, RunOutcome, move_run, take_in};
+use turing::store::Store;
+use turing_domain::{Posting, PostingId, RunId, RunStart, WorkflowRuns};
+
+use crate::support::Workspace;
+use crate::support::within::{Quiet, options};
+
+/// Runs, or goes on, to the end.
+async fn finish(workspace: &Workspace, store: &Store, options: RunOptions) {
+    let (_stop, stopped) = watch::channel(false);
+    let outcome = workspace.run_within(store, options, stopped, &mut Quiet).await.unwrap();
+    assert!(matches!(outcome, RunOutcome::Finished(_)), "{outcome:?}");
+}
+
+fn definition(workspace: &Workspace) -> Definition {
+    Definition::load(&workspace.path().join("workflow.toml")).unwrap()
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let log = store.events.log(ReadLog::from_start());
+    log.map_ok(|event| event.event_type.to_string()).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_definition_is_recorded_with_the_first_run_by_it_and_once() {
+    let (workspace, store) = (Workspace::with_chain(1, 1), Store::in_memory());
+    finish(&workspace, &store, options()).await;
+    finish(&workspace, &store, RunOptions { again: true, ..options() }).await;
+    let all = names(&store).await;
+    assert_eq!(all[..2], ["workflow_started", "workflow_definition_recorded"]);
+    let recordings = all.iter().filter(|name| *name == "workflow_definition_recorded");
+    assert_eq!(recordings.count(), 1);
+    workspace.redefine();
+    finish(&workspace, &store, options()).await;
+    let found = recorded(&store, &definition(&workspace).digest).await.unwrap().unwrap();
+    assert_eq!(found.text, workspace.workflow());
+    assert_eq!(found.folder.as_deref(), Some(workspace.path()));
+}
+
+/// A run as a program begins it that keeps no definition.
+async fn begun_before(workspace: &Workspace, store: &Store) -> RunId {
+    let definition = definition(workspace);
+    let postings = PostingSource::Path(workspace.path().join("postings"));
+    let intake = take_in(&*store.postings, &postings).await.unwrap();
+    let run_id = "0193a1d4-0000-7000-8000-000000000001".parse().unwrap();
+    let start = RunStart {
+        workflow_id: definition.workflow.id,
+        run_id,
+        posting_count: u32::try_from(intake.postings.len()).unwrap(),
+        input_digest: intake.digest(),
+        definition_digest: definition.digest.clone(),
+        again: false,
+    };
+    let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+    runs.by_id(&start.workflow_id).decide(|runs| runs.start(&start)).await.unwrap();
+    run_id
+}
+
+#[tokio::test]
+async fn a_run_of_before_gets_its_definition_recorded_when_it_goes_on() {
+    let (workspace, store) = (Workspace::with_chain(1, 1), Store::in_memory());
+    begun_before(&workspace, &store).await;
+    let digest = definition(&workspace).digest;
+    assert!(recorded(&store, &digest).await.unwrap().is_none());
+    finish(&workspace, &store, options()).await;
+    let found = recorded(&store, &digest).await.unwrap().unwrap();
+    assert_eq!(found.text, workspace.workflow());
+}
+
+#[tokio::test]
+async fn a_move_that_was_interrupted_goes_on_when_it_is_repeated() {
+    let (workspace, store) = (Workspace::with_chain(3, 2), Store::in_memory());
+    let run_id = begun_before(&workspace, &store).await;
+    let before = definition(&workspace);
+    let postings = Repository::<Posting>::new(store.events.clone());
+    for posting in 1..=3 {
+        let enter = |state: &Posting| state.enter_run(&before.workflow, run_id);
+        postings.by_id(&PostingId(posting)).decide(enter).await.unwrap();
+    }
+    workspace.redefine();
+    let after = definition(&workspace);
+    // pinned, and no posting moved
+    let workflow = after.workflow.id;
+    let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+    let pin = |runs: &WorkflowRuns| runs.move_to_definition(workflow, run_id, &after.digest);
+    runs.by_id(&workflow).decide(pin).await.unwrap();
+    // one ends meanwhile
+    let abandon = |state: &Posting| state.abandon_run(run_id);
+    postings.by_id(&PostingId(3)).decide(abandon).await.unwrap();
+
+    let lock = store.lock_run(workflow).await.unwrap();
+    for expected in [2, 0] {
+        let moved = move_run(&store, &lock, run_id, &after, false).await.unwrap();
+        assert_eq!((moved.postings, moved.moved, moved.is_done), (2, expected, true));
+    }
+    let all = names(&store).await;
+    let moves = all.iter().filter(|name| *name == "posting_moved_to_definition");
+    assert_eq!(moves.count(), 2);
+    assert!(recorded(&store, &after.digest).await.unwrap().is_some());
+    // and back: another move
+    let moved = move_run(&store, &lock, run_id, &before, false).await.unwrap();
+    assert_eq!((moved.moved, moved.from_digest), (2, Some(after.digest.clone())));
+    let run = runs.load(&workflow).await.unwrap().state.run(run_id).cloned().unwrap();
+    assert_eq!(run.definition_digest, Some(before.digest));
+}
+
+#[test]
+fn a_definition_that_takes_too_much_in_an_event_is_refused_before_anything_is_done() {
+    let workspace = Workspace::with_chain(1, 1);
+    let text = workspace.workflow();
+    let room = 8 * 1024 * 1024 - text.len() - 3;
+    let load = |filling: &str| {
+        let text = format!("{text}# {}\n", filling.repeat(room));
+        let path = workspace.file("workflow.toml", &text);
+        (Definition::load(&path), text)
+    };
+    let (loaded, text) = load("x");
+    assert_eq!(&*loaded.unwrap().text, text);
+    let refused = load("\"").0.unwrap_err();
+    assert!(matches!(refused, DefinitionError::TooLong { .. }), "{refused}");
+    assert!(refused.to_string().ends_with("; shorten it"), "{refused}");
+}
