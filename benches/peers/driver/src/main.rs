@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::figures::{Figure, Limit};
+use crate::figures::{Figure, Kind, Limit};
 use crate::peers::{Peer, Place};
 use crate::samples::{Sample, Samples};
 use crate::server::Server;
@@ -61,18 +61,21 @@ impl Plan {
     }
 }
 
-/// What a program printed, or the end of what it complained about.
+/// The last line of a program's standard error: its answer, or what it complained about. A store that
+/// prints to the standard output prints to nobody.
 fn answer(command: &mut Command) -> Result<serde_json::Value, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command.output().map_err(|error| error.to_string())?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let last = told.lines().rev().find(|line| !line.trim().is_empty());
+    let last = last.unwrap_or("it ended without a word");
     if output.status.success() {
-        return serde_json::from_slice(&output.stdout).map_err(|error| error.to_string());
+        return serde_json::from_str(last).map_err(|error| format!("{error}: {last}"));
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().rev().find(|line| !line.trim().is_empty());
-    Err(last.unwrap_or("it ended without a word").to_owned())
+    Err(last.to_owned())
 }
 
-/// One figure of one peer, in a database or server of its own.
+/// One figure of one peer, in a database, server or process of its own.
 fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Result<Sample, Failure> {
     let mut command = match peer.command() {
         Ok(command) => command,
@@ -81,6 +84,10 @@ fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Resul
     command.args(figure.arguments(seconds));
     let before;
     let answered = match peer.place {
+        _ if figure.kind == Kind::Memory => {
+            before = cpu::Busy::now(server.postmaster)?;
+            answer(&mut command)
+        }
         Place::Postgres => {
             let url = server.fresh("peer")?;
             before = cpu::Busy::now(server.postmaster)?;
