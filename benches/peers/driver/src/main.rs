@@ -32,17 +32,21 @@ struct Plan {
     is_quick: bool,
     /// The peers to be measured; all if there is none.
     only: Vec<String>,
+    /// Parts of the figures' names; all if there is none.
+    named: Vec<String>,
 }
 
 impl Plan {
     fn from_arguments(mut words: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut plan = Self { rounds: 3, seconds: 2.0, is_quick: false, only: Vec::new() };
+        let (only, named) = (Vec::new(), Vec::new());
+        let mut plan = Self { rounds: 3, seconds: 2.0, is_quick: false, only, named };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
             match word.as_str() {
                 "--quick" => plan = Self { rounds: 1, seconds: 0.5, is_quick: true, ..plan },
                 "--rounds" => plan.rounds = value()?.parse()?,
                 "--seconds" => plan.seconds = value()?.parse()?,
+                "--named" => plan.named.push(value()?),
                 "--only" => plan.only.extend(value()?.split(',').map(str::to_owned)),
                 _ => return Err(format!("unknown argument `{word}`").into()),
             }
@@ -53,6 +57,10 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    fn has(&self, figure: &Figure) -> bool {
+        self.named.is_empty() || self.named.iter().any(|part| figure.name.contains(part.as_str()))
     }
 
     fn peers(&self) -> impl Iterator<Item = &'static Peer> {
@@ -125,7 +133,8 @@ fn limit(server: &Server, figure: &Figure, seconds: f64) -> Result<Option<Sample
 fn all(plan: &Plan, server: &Server) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
     let mut raw = File::create(server.folder.join("samples.jsonl"))?;
-    let figures = figures::all(plan.is_quick);
+    let mut figures = figures::all(plan.is_quick);
+    figures.retain(|figure| plan.has(figure));
     for round in 0..plan.rounds {
         for figure in &figures {
             let mut before = limit(server, figure, plan.seconds)?;
@@ -139,7 +148,7 @@ fn all(plan: &Plan, server: &Server) -> Result<Samples, Failure> {
                 before = after;
             }
         }
-        for figure in figures::limits() {
+        for figure in figures::limits().into_iter().filter(|figure| plan.has(figure)) {
             let sample = measure(server, &peers::LIMITS, &figure, plan.seconds)?;
             let line = samples.add(round, &figure, &peers::LIMITS, sample, [None, None]);
             writeln!(raw, "{}", serde_json::to_string(&line)?)?;
