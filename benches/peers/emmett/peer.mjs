@@ -1,13 +1,15 @@
-// Emmett on PostgreSQL, as the driver runs it: the figures and the line of JSON of the Rust peers'
-// harness. A caller is a chain of promises, all in Node's one thread.
+// Emmett on PostgreSQL and in memory, as the driver runs it: the figures and the line of JSON of the
+// Rust peers' harness. A caller is a chain of promises, all in Node's one thread.
 
-import { CommandHandler, isExpectedVersionConflictError } from '@event-driven-io/emmett';
+import { CommandHandler, getInMemoryEventStore, isExpectedVersionConflictError } from '@event-driven-io/emmett';
 import { getPostgreSQLEventStore, postgreSQLEventStoreConsumer } from '@event-driven-io/emmett-postgresql';
 
 const EVENTS = 10;
 const WRITERS = 8;
 const PATIENCE_MS = 20_000;
 const url = process.env.DATABASE_URL;
+// the first word, before a figure's
+const isInMemory = process.argv[2] === 'memory';
 
 const initialState = () => ({ outputs: new Map(), events: 0 });
 const evolve = (state, { data, metadata }) => {
@@ -18,9 +20,11 @@ const evolve = (state, { data, metadata }) => {
 const handle = CommandHandler({ evolve, initialState, mapToStreamId: (id) => `posting-${id}` });
 
 // the tables are made before, so that no store looks for them
-const connected = () => getPostgreSQLEventStore(url, { schema: { autoMigration: 'None' } });
+const connected = () =>
+  isInMemory ? getInMemoryEventStore() : getPostgreSQLEventStore(url, { schema: { autoMigration: 'None' } });
 
 async function prepare() {
+  if (isInMemory) return;
   const store = getPostgreSQLEventStore(url);
   await store.schema.migrate();
   await store.close();
@@ -101,7 +105,7 @@ async function callers(store, { commands, events }, count, first, seconds) {
 function shown(took, events, seconds, micros) {
   took.sort((a, b) => a - b);
   const within = (hundredths) => took[Math.min(Math.floor((took.length * hundredths) / 100), took.length - 1)];
-  const [p50, p99] = [50, 99].map((hundredths) => Math.round(within(hundredths) * 1000));
+  const [p50, p99] = [50, 99].map((hundredths) => within(hundredths) * 1000);
   return { rate: events / seconds, p50, p99, cpu: micros / events };
 }
 
@@ -206,10 +210,10 @@ const figures = {
   loss,
 };
 
-const [figure, ...words] = process.argv.slice(2);
+const [figure, ...words] = process.argv.slice(isInMemory ? 3 : 2);
 try {
   await prepare();
-  console.log(JSON.stringify(await figures[figure](...words.map(Number))));
+  console.error(JSON.stringify(await figures[figure](...words.map(Number))));
   process.exit(0);
 } catch (error) {
   console.error(String(error));

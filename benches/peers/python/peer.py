@@ -1,5 +1,5 @@
-"""The Python library eventsourcing on PostgreSQL, as the driver runs it: the figures and the line of
-JSON of the Rust peers' harness. A caller is a thread."""
+"""The Python library eventsourcing on PostgreSQL and in memory, as the driver runs it: the figures and
+the line of JSON of the Rust peers' harness. A caller is a thread."""
 
 import json
 import os
@@ -20,6 +20,8 @@ EVENTS = 10
 WRITERS = 8
 PATIENCE = 20.0
 NAMESPACE = uuid.NAMESPACE_OID
+# the first word, before a figure's
+IN_MEMORY = sys.argv[1:2] == ["memory"]
 
 
 class Posting(Aggregate):
@@ -80,6 +82,8 @@ class Source:
 
 
 def connected():
+    if IN_MEMORY:
+        return Postings(env={"PERSISTENCE_MODULE": "eventsourcing.popo"})
     url = urlsplit(os.environ["DATABASE_URL"])
     return Postings(
         env={
@@ -142,7 +146,7 @@ def callers(app, commands, events, count, first, seconds):
 
 def shown(took, events, seconds, cpu):
     took.sort()
-    micros = [round(call * 1e6) for call in took]
+    micros = [call * 1e6 for call in took]
     within = lambda hundredths: micros[min(len(micros) * hundredths // 100, len(micros) - 1)]
     return {"rate": events / seconds, "p50": within(50), "p99": within(99), "cpu": cpu * 1e6 / events}
 
@@ -261,8 +265,8 @@ FIGURES = {
 if __name__ == "__main__":
     status = 1
     try:
-        figure, *arguments = sys.argv[1:]
-        print(json.dumps(FIGURES[figure](*arguments)), flush=True)
+        figure, *arguments = sys.argv[2:] if IN_MEMORY else sys.argv[1:]
+        print(json.dumps(FIGURES[figure](*arguments)), file=sys.stderr, flush=True)
         status = 0
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -1,13 +1,17 @@
-//! cqrs-es with postgres-es: `CqrsFramework::execute_with_metadata`, which loads each time.
+//! cqrs-es with postgres-es, and in memory with its `MemStore`: `CqrsFramework::execute_with_metadata`,
+//! which loads each time.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
 
 use async_trait::async_trait;
 use cqrs_es::event_sink::EventSink;
+use cqrs_es::mem_store::MemStore;
 use cqrs_es::persist::PersistedEventStore;
-use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, EventStore, Query};
-use peers_harness::{Execution, Failure, Follows, Outcome, Peer, Posting, Ready, Seen};
+use cqrs_es::{
+    Aggregate, AggregateError, CqrsFramework, DomainEvent, EventEnvelope, EventStore, Query,
+};
+use peers_harness::{Execution, Failure, Follows, InMemory, Outcome, Peer, Posting, Ready, Seen};
 use postgres_es::{PostgresCqrs, PostgresEventRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -112,6 +116,20 @@ fn metadata(executions: &[Execution]) -> HashMap<String, String> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// A whole command, on whichever store.
+async fn execute<S: EventStore<PostingAggregate>>(
+    cqrs: &CqrsFramework<PostingAggregate, S>,
+    aggregate: u64,
+    executions: Vec<Execution>,
+) -> Result<Outcome, Failure> {
+    let (id, metadata) = (aggregate.to_string(), metadata(&executions));
+    match cqrs.execute_with_metadata(&id, executions, metadata).await {
+        Ok(()) => Ok(Outcome::Stored),
+        Err(AggregateError::AggregateConflict) => Ok(Outcome::Conflict),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Peer for CqrsEs {
     const FOLLOWS: Follows = Follows::Handler;
 
@@ -138,12 +156,7 @@ impl Peer for CqrsEs {
         aggregate: u64,
         executions: Vec<Execution>,
     ) -> Result<Outcome, Failure> {
-        let (id, metadata) = (aggregate.to_string(), metadata(&executions));
-        match self.cqrs.execute_with_metadata(&id, executions, metadata).await {
-            Ok(()) => Ok(Outcome::Stored),
-            Err(AggregateError::AggregateConflict) => Ok(Outcome::Conflict),
-            Err(error) => Err(error.into()),
-        }
+        execute(&self.cqrs, aggregate, executions).await
     }
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
@@ -156,6 +169,23 @@ impl Peer for CqrsEs {
     }
 }
 
+/// The same in memory.
+struct Memory(CqrsFramework<PostingAggregate, MemStore<PostingAggregate>>);
+
+impl InMemory for Memory {
+    fn open() -> Result<Self, Failure> {
+        Ok(Self(CqrsFramework::new(MemStore::default(), Vec::new(), ())))
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        execute(&self.0, aggregate, executions).await
+    }
+}
+
 fn main() -> ExitCode {
-    peers_harness::main::<CqrsEs>()
+    peers_harness::main_with_memory::<CqrsEs, Memory>()
 }

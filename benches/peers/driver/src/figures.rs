@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Command,
     /// The same of so many callers that only ours are asked.
     Crowd,
+    /// Whole commands in a second on a store in memory, of those that have one.
+    Memory,
     /// Events in a second, many in one command.
     Batch,
     /// The time of one load.
@@ -47,10 +49,19 @@ impl Figure {
     }
 
     fn command(kind: Kind, callers: u64) -> Self {
-        let limit = if kind == Kind::Crowd { Limit::Rows } else { Limit::Pgbench(callers) };
+        let limit = match kind {
+            Kind::Crowd => Limit::Rows,
+            Kind::Memory => Limit::Nothing,
+            _ => Limit::Pgbench(callers),
+        };
         let plural = if callers == 1 { "" } else { "s" };
         let name = format!("whole command, {callers} caller{plural}");
-        Self::new(&name, kind, limit, &["command", &callers.to_string()])
+        let callers = callers.to_string();
+        let words = ["memory", "command", callers.as_str()];
+        if kind == Kind::Memory {
+            return Self::new(&format!("in memory: {name}"), kind, limit, &words);
+        }
+        Self::new(&name, kind, limit, &words[1..])
     }
 
     /// What a program is called with.
@@ -65,6 +76,8 @@ impl Figure {
         match self.kind {
             Kind::Command => true,
             Kind::Crowd => peer.is_ours(),
+            // an append alone is no command
+            Kind::Memory => peer.name != "ours-append",
             // an append alone loads nothing and knows no conflict of two commands; a cache changes none
             Kind::Batch => peer.name != "ours-cached",
             Kind::Load | Kind::Conflicts | Kind::Loss => {
@@ -82,6 +95,7 @@ pub(crate) fn all(is_quick: bool) -> Vec<Figure> {
     let mut figures = Vec::new();
     figures.extend(callers.iter().map(|callers| Figure::command(Kind::Command, *callers)));
     figures.extend(crowds.iter().map(|callers| Figure::command(Kind::Crowd, *callers)));
+    figures.extend(callers.iter().map(|callers| Figure::command(Kind::Memory, *callers)));
     let words = ["batch", "100", "1"];
     figures.push(Figure::new("100 events in one command", Kind::Batch, Limit::Sqlx, &words));
     figures.extend(loads.iter().map(|events| {

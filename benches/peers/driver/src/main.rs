@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::figures::{Figure, Limit};
+use crate::figures::{Figure, Kind, Limit};
 use crate::peers::{Peer, Place};
 use crate::samples::{Sample, Samples};
 use crate::server::Server;
@@ -32,17 +32,21 @@ struct Plan {
     is_quick: bool,
     /// The peers to be measured; all if there is none.
     only: Vec<String>,
+    /// Parts of the figures' names; all if there is none.
+    named: Vec<String>,
 }
 
 impl Plan {
     fn from_arguments(mut words: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut plan = Self { rounds: 3, seconds: 2.0, is_quick: false, only: Vec::new() };
+        let (only, named) = (Vec::new(), Vec::new());
+        let mut plan = Self { rounds: 3, seconds: 2.0, is_quick: false, only, named };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
             match word.as_str() {
                 "--quick" => plan = Self { rounds: 1, seconds: 0.5, is_quick: true, ..plan },
                 "--rounds" => plan.rounds = value()?.parse()?,
                 "--seconds" => plan.seconds = value()?.parse()?,
+                "--named" => plan.named.push(value()?),
                 "--only" => plan.only.extend(value()?.split(',').map(str::to_owned)),
                 _ => return Err(format!("unknown argument `{word}`").into()),
             }
@@ -55,24 +59,31 @@ impl Plan {
         Ok(plan)
     }
 
+    fn has(&self, figure: &Figure) -> bool {
+        self.named.is_empty() || self.named.iter().any(|part| figure.name.contains(part.as_str()))
+    }
+
     fn peers(&self) -> impl Iterator<Item = &'static Peer> {
         let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|only| only == name);
         peers::ALL.iter().filter(move |peer| wanted(peer.name))
     }
 }
 
-/// What a program printed, or the end of what it complained about.
+/// The last line of a program's standard error: its answer, or what it complained about. A store that
+/// prints to the standard output prints to nobody.
 fn answer(command: &mut Command) -> Result<serde_json::Value, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command.output().map_err(|error| error.to_string())?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let last = told.lines().rev().find(|line| !line.trim().is_empty());
+    let last = last.unwrap_or("it ended without a word");
     if output.status.success() {
-        return serde_json::from_slice(&output.stdout).map_err(|error| error.to_string());
+        return serde_json::from_str(last).map_err(|error| format!("{error}: {last}"));
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    let last = complaint.lines().rev().find(|line| !line.trim().is_empty());
-    Err(last.unwrap_or("it ended without a word").to_owned())
+    Err(last.to_owned())
 }
 
-/// One figure of one peer, in a database or server of its own.
+/// One figure of one peer, in a database, server or process of its own.
 fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Result<Sample, Failure> {
     let mut command = match peer.command() {
         Ok(command) => command,
@@ -81,6 +92,10 @@ fn measure(server: &Server, peer: &Peer, figure: &Figure, seconds: f64) -> Resul
     command.args(figure.arguments(seconds));
     let before;
     let answered = match peer.place {
+        _ if figure.kind == Kind::Memory => {
+            before = cpu::Busy::now(server.postmaster)?;
+            answer(&mut command)
+        }
         Place::Postgres => {
             let url = server.fresh("peer")?;
             before = cpu::Busy::now(server.postmaster)?;
@@ -118,7 +133,8 @@ fn limit(server: &Server, figure: &Figure, seconds: f64) -> Result<Option<Sample
 fn all(plan: &Plan, server: &Server) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
     let mut raw = File::create(server.folder.join("samples.jsonl"))?;
-    let figures = figures::all(plan.is_quick);
+    let mut figures = figures::all(plan.is_quick);
+    figures.retain(|figure| plan.has(figure));
     for round in 0..plan.rounds {
         for figure in &figures {
             let mut before = limit(server, figure, plan.seconds)?;
@@ -132,7 +148,7 @@ fn all(plan: &Plan, server: &Server) -> Result<Samples, Failure> {
                 before = after;
             }
         }
-        for figure in figures::limits() {
+        for figure in figures::limits().into_iter().filter(|figure| plan.has(figure)) {
             let sample = measure(server, &peers::LIMITS, &figure, plan.seconds)?;
             let line = samples.add(round, &figure, &peers::LIMITS, sample, [None, None]);
             writeln!(raw, "{}", serde_json::to_string(&line)?)?;

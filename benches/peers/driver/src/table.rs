@@ -105,6 +105,10 @@ fn milliseconds(micros: f64) -> String {
     format!("{:.2}", micros / 1_000.0)
 }
 
+fn micros(micros: f64) -> String {
+    format!("{micros:.1}")
+}
+
 fn rate(value: f64) -> String {
     format!("{value:.0}")
 }
@@ -115,8 +119,11 @@ fn ratio(value: f64) -> String {
 
 fn speeds(kind: Kind, lines: &[&Line]) -> String {
     let value = if kind == Kind::Load { "ms" } else { "/s" };
+    // a command in memory takes microseconds
+    let (unit, time): (&str, fn(f64) -> String) =
+        if kind == Kind::Memory { ("µs", micros) } else { ("ms", milliseconds) };
     let mut rows = format!(
-        "| | {value} | p50 / p99, ms | client, µs | to the limit | to the best peer | others |\n\
+        "| | {value} | p50 / p99, {unit} | client, µs | to the limit | to the best peer | others |\n\
          |---|---|---|---|---|---|---|\n"
     );
     let format = if kind == Kind::Load { milliseconds } else { rate };
@@ -156,9 +163,9 @@ fn speeds(kind: Kind, lines: &[&Line]) -> String {
             mark(&own),
             failures(&own),
             with_spread(&numbers(field(kind)), format),
-            shown(&numbers("p50"), milliseconds),
-            shown(&numbers("p99"), milliseconds),
-            shown(&numbers("cpu"), |micros| format!("{micros:.1}")),
+            shown(&numbers("p50"), time),
+            shown(&numbers("p99"), time),
+            shown(&numbers("cpu"), micros),
             with_spread(&compared(&|line| line.limit(field(kind))), ratio),
             with_spread(&compared(&|line| best(kind, line, lines)), ratio),
             shown(&foreign(&own), ratio),

@@ -1,4 +1,4 @@
-//! eventsourced on PostgreSQL: an entity is spawned once, which loads it, and then kept in memory.
+//! eventsourced on PostgreSQL and in memory: an entity is spawned once, which loads it, and then kept.
 
 use std::collections::HashMap;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use eventsourced::binarize::serde_json::{SerdeJsonBinarize, from_bytes};
 use eventsourced::event_log::EventLog;
+use eventsourced::event_log::test::TestEventLog;
 use eventsourced::snapshot_store::noop::NoopSnapshotStore;
 use eventsourced::{Command, CommandEffect, EntityRef, EventSourced, EventSourcedExt};
 use eventsourced_postgres::{PostgresEventLog, PostgresEventLogConfig};
 use futures_util::{TryStreamExt, pin_mut};
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
+use peers_harness::{Execution, Failure, InMemory, Outcome, Peer, Posting, Ready, Seen};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
@@ -62,12 +63,16 @@ impl Command<Entity> for Count {
     }
 }
 
-struct Eventsourced {
-    log: PostgresEventLog<Uuid>,
+struct Eventsourced<L> {
+    log: L,
     entities: Mutex<HashMap<u64, EntityRef<Entity>>>,
 }
 
-impl Eventsourced {
+impl<L: EventLog<Id = Uuid>> Eventsourced<L> {
+    fn on(log: L) -> Self {
+        Self { log, entities: Mutex::default() }
+    }
+
     async fn spawn(&self, aggregate: u64) -> Result<EntityRef<Entity>, Failure> {
         // spread as ids of version 4 are
         let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &aggregate.to_be_bytes());
@@ -80,6 +85,29 @@ impl Eventsourced {
     fn kept(&self, aggregate: u64) -> Option<EntityRef<Entity>> {
         let entities = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
         entities.get(&aggregate).cloned()
+    }
+
+    async fn decide(&self, aggregate: u64, executions: Vec<Execution>) -> Result<Outcome, Failure> {
+        let [execution] = <[Execution; 1]>::try_from(executions)
+            .map_err(|_| "a command emits one event at most")?;
+        let entity = match self.kept(aggregate) {
+            Some(entity) => entity,
+            None => {
+                let entity = self.spawn(aggregate).await?;
+                let mut entities = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
+                entities.insert(aggregate, entity.clone());
+                entity
+            }
+        };
+        match entity.handle_command(Record(execution)).await? {
+            Ok(()) => Ok(Outcome::Stored),
+            Err(PostingClosed) => Err("the posting is terminal".into()),
+        }
+    }
+
+    fn let_go(&self, aggregate: u64) {
+        let mut entities = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
+        entities.remove(&aggregate);
     }
 }
 
@@ -98,7 +126,7 @@ fn config(url: &str) -> Result<PostgresEventLogConfig, Failure> {
     })
 }
 
-impl Peer for Eventsourced {
+impl Peer for Eventsourced<PostgresEventLog<Uuid>> {
     async fn prepare(url: &str) -> Result<(), Failure> {
         let config = PostgresEventLogConfig { setup: true, ..config(url)? };
         PostgresEventLog::<Uuid>::new(config).await?;
@@ -106,8 +134,7 @@ impl Peer for Eventsourced {
     }
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
-        let log = PostgresEventLog::new(config(url)?).await?;
-        Ok(Self { log, entities: Mutex::default() })
+        Ok(Self::on(PostgresEventLog::new(config(url)?).await?))
     }
 
     async fn command(
@@ -115,21 +142,7 @@ impl Peer for Eventsourced {
         aggregate: u64,
         executions: Vec<Execution>,
     ) -> Result<Outcome, Failure> {
-        let [execution] = <[Execution; 1]>::try_from(executions)
-            .map_err(|_| "a command emits one event at most")?;
-        let entity = match self.kept(aggregate) {
-            Some(entity) => entity,
-            None => {
-                let entity = self.spawn(aggregate).await?;
-                let mut entities = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
-                entities.insert(aggregate, entity.clone());
-                entity
-            }
-        };
-        match entity.handle_command(Record(execution)).await? {
-            Ok(()) => Ok(Outcome::Stored),
-            Err(PostingClosed) => Err("the posting is terminal".into()),
-        }
+        self.decide(aggregate, executions).await
     }
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
@@ -141,8 +154,7 @@ impl Peer for Eventsourced {
     }
 
     fn forget(&self, aggregate: u64) {
-        let mut entities = self.entities.lock().unwrap_or_else(PoisonError::into_inner);
-        entities.remove(&aggregate);
+        self.let_go(aggregate);
     }
 
     async fn follow(&self, seen: Seen, ready: Ready) -> Result<(), Failure> {
@@ -161,6 +173,27 @@ impl Peer for Eventsourced {
     }
 }
 
+impl InMemory for Eventsourced<TestEventLog<Uuid>> {
+    fn open() -> Result<Self, Failure> {
+        Ok(Self::on(TestEventLog::default()))
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        self.decide(aggregate, executions).await
+    }
+
+    fn forget(&self, aggregate: u64) {
+        self.let_go(aggregate);
+    }
+}
+
 fn main() -> ExitCode {
-    peers_harness::main::<Eventsourced>()
+    peers_harness::main_with_memory::<
+        Eventsourced<PostgresEventLog<Uuid>>,
+        Eventsourced<TestEventLog<Uuid>>,
+    >()
 }

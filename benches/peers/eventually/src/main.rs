@@ -1,17 +1,21 @@
-//! eventually on PostgreSQL: `Repository::get`, `AggregateRoot::handle`, `Repository::add`, all on the
-//! one connection that its store has.
+//! eventually on PostgreSQL and in memory: `Repository::get`, `AggregateRoot::handle`, `Repository::add`;
+//! on PostgreSQL all on the one connection that its store has.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use eventually::aggregate::{Aggregate, AggregateRootBuilder};
+use eventually::inmemory::{
+    ConflictError, EventStore as MemoryStore, EventStoreBuilder as MemoryStoreBuilder,
+};
 use eventually::repository::{Error as RepositoryError, Repository};
+use eventually::store::{AppendError as _, EventStore as Store};
 use eventually::subscription::EventSubscriber as _;
 use eventually_postgres::store::Error as StoreError;
 use eventually_postgres::{EventStore, EventStoreBuilder, EventSubscriber};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use peers_harness::{Execution, Failure, Outcome, Peer, Posting, Ready, Seen};
+use peers_harness::{Execution, Failure, InMemory, Outcome, Peer, Posting, Ready, Seen};
 use tokio_compat_02::FutureExt;
 use tokio_postgres::NoTls;
 
@@ -49,14 +53,15 @@ impl Aggregate for PostingAggregate {
     }
 }
 
-type Postings = Repository<PostingAggregate, EventStore<String, Execution>>;
+type Postings<S> = Repository<PostingAggregate, S>;
+type OnPostgres = EventStore<String, Execution>;
 
 struct Eventually {
-    postings: Postings,
+    postings: Postings<OnPostgres>,
     url: String,
 }
 
-async fn connect(url: &str) -> Result<Postings, Failure> {
+async fn connect(url: &str) -> Result<Postings<OnPostgres>, Failure> {
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).compat().await?;
     // it ends with the client
     drop(spawn(connection));
@@ -78,10 +83,31 @@ where
 }
 
 /// The crate says that no error is a conflict (`is_conflict_error`), so its server's words must do.
-fn is_conflict(error: &RepositoryError<PostingClosed, StoreError>) -> bool {
-    let RepositoryError::Store(StoreError::Postgres(error)) = error else { return false };
+fn is_conflict(error: &StoreError) -> bool {
+    let StoreError::Postgres(error) = error else { return false };
     let shown = error.to_string();
     shown.contains("invalid aggregate version") || shown.contains("duplicate key")
+}
+
+/// A whole command, on whichever store.
+async fn decide<S>(
+    postings: &Postings<S>,
+    aggregate: u64,
+    executions: Vec<Execution>,
+    is_conflict: fn(&S::Error) -> bool,
+) -> Result<Outcome, Failure>
+where
+    S: Store<SourceId = String, Event = Execution> + Clone,
+    S::Error: Send + Sync + 'static,
+{
+    let mut postings = postings.clone();
+    let mut posting = postings.get(aggregate.to_string()).await?;
+    posting.handle(executions).await?;
+    match postings.add(posting).await {
+        Ok(_) => Ok(Outcome::Stored),
+        Err(RepositoryError::Store(error)) if is_conflict(&error) => Ok(Outcome::Conflict),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Peer for Eventually {
@@ -99,14 +125,7 @@ impl Peer for Eventually {
         aggregate: u64,
         executions: Vec<Execution>,
     ) -> Result<Outcome, Failure> {
-        let mut postings = self.postings.clone();
-        let mut posting = postings.get(aggregate.to_string()).await?;
-        posting.handle(executions).await?;
-        match postings.add(posting).await {
-            Ok(_) => Ok(Outcome::Stored),
-            Err(error) if is_conflict(&error) => Ok(Outcome::Conflict),
-            Err(error) => Err(error.into()),
-        }
+        decide(&self.postings, aggregate, executions, is_conflict).await
     }
 
     async fn load(&self, aggregate: u64) -> Result<u64, Failure> {
@@ -128,6 +147,24 @@ impl Peer for Eventually {
     }
 }
 
+/// The same in memory.
+struct Memory(Postings<MemoryStore<String, Execution>>);
+
+impl InMemory for Memory {
+    fn open() -> Result<Self, Failure> {
+        let store = MemoryStoreBuilder::for_aggregate(&PostingAggregate);
+        Ok(Self(Repository::new(AggregateRootBuilder::from(PostingAggregate), store)))
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        decide(&self.0, aggregate, executions, ConflictError::is_conflict_error).await
+    }
+}
+
 fn main() -> ExitCode {
-    peers_harness::main::<Eventually>()
+    peers_harness::main_with_memory::<Eventually, Memory>()
 }

@@ -1,12 +1,14 @@
 //! What every peer's program has in common: the event, the state, the figures and how they are timed.
 //!
-//! A peer implements [`Peer`] by its own public API and calls [`main`]. Its program measures one
-//! figure in one database, whose address is in `DATABASE_URL`, and prints a line of JSON.
+//! A peer implements [`Peer`] by its own public API and calls [`main`], or [`main_with_memory`] if it has
+//! a store in memory, too. Its program measures one figure in one database, whose address is in
+//! `DATABASE_URL`, and prints a line of JSON to its standard error.
 
 mod arguments;
 mod conflicts;
 mod cpu;
 mod following;
+mod memory;
 mod posting;
 mod speed;
 
@@ -19,9 +21,11 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+pub use memory::InMemory;
 pub use posting::{Execution, Posting};
 
 use crate::arguments::Figure;
+use crate::memory::{Memory, Nowhere};
 use crate::speed::Shape;
 
 /// Whatever went wrong; the peer's own error inside.
@@ -101,14 +105,27 @@ fn measured<P: Peer>(url: &str, figure: &Figure) -> Result<Value, Failure> {
     })
 }
 
-/// Measures the figure that the arguments name and prints it.
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "the driver reads them")]
+/// Measures the figure that the arguments name and prints it; the peer has no store in memory.
 pub fn main<P: Peer>() -> ExitCode {
-    let figure = Figure::from_arguments(std::env::args().skip(1));
-    let url = std::env::var("DATABASE_URL").map_err(Failure::from);
-    match url.and_then(|url| measured::<P>(&url, &figure?)) {
+    main_with_memory::<P, Nowhere>()
+}
+
+/// Measures the figure that the arguments name and prints it. After the word `memory` it is one of the
+/// peer's store in memory, and nothing else of the peer is used.
+#[allow(clippy::print_stderr, reason = "the driver reads it; stores of peers print elsewhere")]
+pub fn main_with_memory<P: Peer, M: InMemory>() -> ExitCode {
+    let mut words = std::env::args().skip(1).peekable();
+    let is_in_memory = words.next_if(|word| word == "memory").is_some();
+    let answered = Figure::from_arguments(words).and_then(|figure| {
+        if is_in_memory {
+            measured::<Memory<M>>("", &figure)
+        } else {
+            measured::<P>(&std::env::var("DATABASE_URL")?, &figure)
+        }
+    });
+    match answered {
         Ok(value) => {
-            println!("{value}");
+            eprintln!("{value}");
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -17,24 +17,25 @@ const AT_ONCE: u64 = 100;
 /// Calls that were timed.
 #[derive(Default)]
 struct Calls {
-    micros: Vec<u32>,
+    nanos: Vec<u64>,
 }
 
 impl Calls {
     fn add(&mut self, took: Duration) {
-        self.micros.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        self.nanos.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    fn within(&mut self, hundredths: usize) -> Option<u32> {
-        self.micros.sort_unstable();
-        let index = self.micros.len() * hundredths / 100;
-        self.micros.get(index).or(self.micros.last()).copied()
+    /// In how many microseconds so many of a hundred ended.
+    fn within(&mut self, hundredths: usize) -> Option<f64> {
+        self.nanos.sort_unstable();
+        let index = self.nanos.len() * hundredths / 100;
+        self.nanos.get(index).or(self.nanos.last()).map(|nanos| *nanos as f64 / 1_000.0)
     }
 }
 
 /// What `events` events of so many timed calls come to.
 fn shown(mut calls: Calls, events: u64, took: Duration, cpu: u64) -> Result<Value, Failure> {
-    if calls.micros.is_empty() {
+    if calls.nanos.is_empty() {
         return Err("not one call ended in time".into());
     }
     Ok(json!({
@@ -85,6 +86,8 @@ async fn caller<P: Peer>(
         }
         peer.forget(aggregate);
         aggregate += step;
+        // where nothing is waited for, as in memory, the others would not get a turn
+        tokio::task::yield_now().await;
     }
     Ok((calls, aggregate))
 }
@@ -116,7 +119,7 @@ async fn callers<P: Peer>(
     let (mut all, mut next) = (Calls::default(), first);
     while let Some(done) = tasks.join_next().await {
         let (calls, aggregate) = done??;
-        all.micros.extend(calls.micros);
+        all.nanos.extend(calls.nanos);
         next = next.max(aggregate + count);
     }
     Ok((all, begun.elapsed(), next))
@@ -132,7 +135,7 @@ pub(crate) async fn commands<P: Peer>(
     let (_, _, next) = callers(&peer, shape, count, 0, time.mul_f64(WARM_UP)).await?;
     let before = cpu::micros()?;
     let (calls, took, _) = callers(&peer, shape, count, next, time).await?;
-    let events = calls.micros.len() as u64 * shape.events;
+    let events = calls.nanos.len() as u64 * shape.events;
     shown(calls, events, took, cpu::micros()? - before)
 }
 
@@ -189,6 +192,6 @@ pub(crate) async fn load<P: Peer>(
             until = begun + time;
         }
     }
-    let events = calls.micros.len() as u64 * events;
+    let events = calls.nanos.len() as u64 * events;
     shown(calls, events, begun.elapsed(), cpu::micros()? - before)
 }

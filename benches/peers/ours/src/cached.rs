@@ -2,13 +2,18 @@
 
 use std::process::ExitCode;
 
-use es_core::Repository;
+use es_core::{Repository, Store};
+use es_memory::MemoryStore;
 use es_postgres::PostgresStore;
 use peer_ours::PostingAggregate;
-use peers_harness::{Execution, Failure, Outcome, Peer, Ready, Seen};
+use peers_harness::{Execution, Failure, InMemory, Outcome, Peer, Ready, Seen};
 
 /// As many states as the largest number of callers has aggregates in hand, and some.
 const AGGREGATES: usize = 4_096;
+
+fn repository(store: impl Into<Store>) -> Repository<PostingAggregate> {
+    Repository::new(store).with_cache(AGGREGATES).deciding_from_cache()
+}
 
 struct Cached {
     store: PostgresStore,
@@ -22,8 +27,7 @@ impl Peer for Cached {
 
     async fn open(url: &str, _: Option<Seen>) -> Result<Self, Failure> {
         let store = peer_ours::open(url).await?;
-        let repository = Repository::new(store.clone()).with_cache(AGGREGATES);
-        Ok(Self { repository: repository.deciding_from_cache(), store })
+        Ok(Self { repository: repository(store.clone()), store })
     }
 
     async fn command(
@@ -43,6 +47,23 @@ impl Peer for Cached {
     }
 }
 
+/// The same in memory.
+struct Kept(Repository<PostingAggregate>);
+
+impl InMemory for Kept {
+    fn open() -> Result<Self, Failure> {
+        Ok(Self(repository(MemoryStore::new())))
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        peer_ours::decide(&self.0, aggregate, executions).await
+    }
+}
+
 fn main() -> ExitCode {
-    peers_harness::main::<Cached>()
+    peers_harness::main_with_memory::<Cached, Kept>()
 }

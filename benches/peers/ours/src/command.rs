@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use es_core::Repository;
+use es_memory::MemoryStore;
 use es_postgres::PostgresStore;
 use peer_ours::PostingAggregate;
-use peers_harness::{Execution, Failure, Outcome, Peer, Ready, Seen};
+use peers_harness::{Execution, Failure, InMemory, Outcome, Peer, Ready, Seen};
 
 struct Command {
     store: PostgresStore,
@@ -39,6 +40,23 @@ impl Peer for Command {
     }
 }
 
+/// The same in memory.
+struct Commands(Repository<PostingAggregate>);
+
+impl InMemory for Commands {
+    fn open() -> Result<Self, Failure> {
+        Ok(Self(Repository::new(MemoryStore::new())))
+    }
+
+    async fn command(
+        &self,
+        aggregate: u64,
+        executions: Vec<Execution>,
+    ) -> Result<Outcome, Failure> {
+        peer_ours::decide(&self.0, aggregate, executions).await
+    }
+}
+
 fn main() -> ExitCode {
-    peers_harness::main::<Command>()
+    peers_harness::main_with_memory::<Command, Commands>()
 }

@@ -1,4 +1,4 @@
-//! This repository's framework on PostgreSQL, with the settings that it has by itself.
+//! This repository's framework with the settings that it has by itself, on PostgreSQL and in memory.
 
 mod posting;
 mod store;
