@@ -4,7 +4,6 @@
 pub mod definition;
 pub mod graph;
 pub mod postings;
-pub mod schema;
 
 // where things are kept
 pub mod registry;

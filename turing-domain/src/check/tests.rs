@@ -1,6 +1,7 @@
 //! Each kind of problem by example, and a definition that has none.
 
 mod models;
+mod people;
 
 use super::*;
 
@@ -383,21 +384,4 @@ fn a_problem_tells_conversations_of_one_id_apart_and_names_the_key() {
 fn lists_for_people_are_short() {
     assert_eq!(list(1..=3), "1, 2, 3");
     assert!(list(1..=500).ends_with("19, 20 and 480 more"), "{}", list(1..=500));
-}
-
-#[test]
-fn a_task_that_can_be_overdue_needs_a_rule_for_that() {
-    let found = |actor: &str, settings: &str, rules: &[&str]| {
-        let actors = format!("[[actors]]\nid = 74\nname = \"a\"\ntype = \"human\"\n{actor}\n");
-        let problems = check(&parsed(HEADER, &actors, &[conversation(1, settings, rules)]));
-        problems.into_iter().map(|problem| (problem.kind, problem.place)).collect::<Vec<_>>()
-    };
-    let missing = [(ProblemKind::MissingFailureBranch, at(1))];
-    assert_eq!(found("due_seconds = 9", "", &[""]), missing);
-    assert_eq!(found("", "timeout_seconds = 9", &["", "on = \"failure\", when = \"x\""]), missing);
-    for when in ["when = \"overdue\"", "when = \"*\""] {
-        assert_eq!(found("due_seconds = 9", "", &["", &format!("on = \"failure\", {when}")]), []);
-    }
-    let zero = (ProblemKind::ZeroLimit, Place::Actor(ActorId(74)));
-    assert_eq!(found("due_seconds = 0", "", &["", "on = \"failure\""]), [zero]);
 }

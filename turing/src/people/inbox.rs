@@ -140,6 +140,12 @@ async fn open_runs(
                     begun.entry(run_id).or_insert((event.position, definition_digest.0));
                 }
             }
+            Ok(WorkflowEvent::WorkflowMovedToDefinition { run_id, definition_digest, .. }) => {
+                let run = run_id.0.and_then(|run_id| begun.get_mut(&run_id));
+                if let (Some((_, digest)), Some(moved)) = (run, definition_digest.0) {
+                    *digest = Some(moved);
+                }
+            }
             Ok(
                 WorkflowEvent::WorkflowCompleted { run_id, .. }
                 | WorkflowEvent::WorkflowFailed { run_id, .. },

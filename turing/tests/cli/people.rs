@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::process::Process;
+use crate::support::processes::{fifo, wait_until};
 use crate::support::{Answer, PROGRAM_PID, RUN, Workspace, find, names};
 
 /// A person at conversation 10, with these settings, and a script behind them at 20.
@@ -23,6 +24,16 @@ fn definition(entry: i32, settings: &str, more: &str) -> String {
          {{ on = \"failure\", when = \"overdue\", to = 20 }}, {{ on = \"failure\" }}]\n\
          [[conversations]]\nid = 20\nname = \"after\"\nactor = 20\nexecution_order = 20\n\
          input = \"{{posting_id}}\"\nbranches = [{{}}]\n"
+    )
+}
+
+/// A script at a conversation of the same number.
+fn script(id: i32, name: &str, input: &str, branches: &str) -> String {
+    format!(
+        "[[actors]]\nid = {id}\nname = \"{name}\"\ntype = \"script\"\n\
+         command = [\"./{name}.sh\"]\nenv = {{ PATH = \"/usr/bin:/bin\" }}\n\
+         [[conversations]]\nid = {id}\nname = \"{name}\"\nactor = {id}\n\
+         execution_order = {id}\ninput = \"{input}\"\nbranches = [{branches}]\n"
     )
 }
 
@@ -278,14 +289,6 @@ fn a_run_that_waits_for_something_else_goes_on_at_once_with_what_is_answered() {
     workspace.script("after.sh", "echo > heard; cat");
     workspace.script("sort.sh", "if grep -q 'advert 1'; then echo person; else echo machine; fi");
     workspace.script("machine.sh", "[ -e mended ] && exec cat; exit 3");
-    let script = |id: i32, name: &str, input: &str, branches: &str| {
-        format!(
-            "[[actors]]\nid = {id}\nname = \"{name}\"\ntype = \"script\"\n\
-             command = [\"./{name}.sh\"]\nenv = {{ PATH = \"/usr/bin:/bin\" }}\n\
-             [[conversations]]\nid = {id}\nname = \"{name}\"\nactor = {id}\n\
-             execution_order = {id}\ninput = \"{input}\"\nbranches = [{branches}]\n"
-        )
-    };
     let sort = "{ when = \"person\", priority = 1, to = 10 }, { to = 30 }";
     let before =
         script(5, "sort", "{job_description}", sort) + &script(30, "machine", "{posting_id}", "{}");
@@ -304,6 +307,55 @@ fn a_run_that_waits_for_something_else_goes_on_at_once_with_what_is_answered() {
     assert!(report.contains("3 postings = 3 ended + 0 open"), "{report}");
     let heard = fs::read_to_string(workspace.path().join("heard")).unwrap();
     assert_eq!(heard.lines().count(), 1);
+}
+
+#[test]
+fn an_answer_is_gone_on_with_while_an_attempt_of_another_posting_is_in_progress() {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    workspace.script("after.sh", "echo > heard; cat");
+    let go = fifo(workspace.path().join("go"));
+    let sort = "if grep -q 'advert 1'; then echo person; else read line < go; echo machine; fi";
+    workspace.script("sort.sh", sort);
+    let branches = "{ when = \"person\", priority = 1, to = 10 }, {}";
+    let before = script(5, "sort", "{job_description}", branches);
+    workspace.file("workflow.toml", definition(5, "", &before));
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "2"]].concat());
+    let mut run = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    // it is refused until the posting has come there
+    wait_until("an answer", || answer(&workspace, "anna", "well").code == Some(0));
+    run.made(&workspace.path().join("heard"));
+    fs::write(go, "\n").unwrap();
+    let report = run.stdout();
+    assert_eq!(run.code(), Some(0), "{report}");
+    assert!(report.contains("2 postings = 2 ended + 0 open"), "{report}");
+}
+
+#[test]
+fn a_posting_that_waits_for_a_person_goes_on_where_else_it_stands() {
+    let workspace = Workspace::new();
+    workspace.postings(1);
+    workspace.script("after.sh", "cat");
+    for name in ["fan.sh", "other.sh"] {
+        workspace.script(name, "cat");
+    }
+    let more = script(5, "fan", "{posting_id}", "{ to = 10 }, { to = 30 }")
+        + &script(30, "other", "{posting_id}", "{}");
+    workspace.file("workflow.toml", definition(5, "", &more));
+    workspace.run(&[]).expect_code(7);
+    let count = |events: &[Value]| {
+        names(events).iter().filter(|name| **name == "script_execution_completed").count()
+    };
+    assert_eq!(count(&workspace.events(1)), 2, "it was at both scripts");
+    assert_eq!(inbox(&workspace).len(), 1);
+    answer(&workspace, "anna", "well").expect_code(0);
+    workspace.run(&[]).expect_code(0);
+    assert_eq!(count(&workspace.events(1)), 3);
+    let events = workspace.events(1);
+    let answered = events.iter().position(|one| one["event_type"] == "human_task_completed");
+    let version = (answered.unwrap() + 1).to_string();
+    let given = workspace.turing(&["state", "posting", "1", "--given", "--at-version", &version]);
+    assert_eq!(given.expect_code(0).stdout, "Is this well: advert 1?");
 }
 
 #[test]
