@@ -54,7 +54,7 @@ impl Shared {
         &self,
         conversation: ConversationId,
         now: Instant,
-        is_called: impl FnOnce(ActorId) -> bool,
+        is_called: impl Fn(ActorId) -> bool,
     ) -> Gate {
         let Some(actor) = self.actor_of(conversation) else { return Gate::Wide };
         match self.gate_of(actor, now) {
