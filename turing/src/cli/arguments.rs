@@ -29,7 +29,7 @@ pub(super) struct Common {
     )]
     pub(super) store: String,
     /// Print JSON instead of text: an object, a list (check, validate, projection) or an object a line
-    /// (events, snapshot list).
+    /// (events, why, snapshot list).
     #[arg(long)]
     pub(super) json: bool,
 }

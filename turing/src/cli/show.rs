@@ -61,7 +61,9 @@ pub(super) async fn execute(
         (false, true) => {
             output.json(&Shown { account: &account, open_breakers: &open_breakers, why: &waits });
         }
-        (true, false) => tell_failed(&account, output),
+        (true, false) => {
+            tell_failed(&account, args.failed.as_deref().unwrap_or_default(), output);
+        }
         (false, false) => {
             tell(&account, &waits, output);
             tell_open_breakers(&open_breakers, output);

@@ -35,3 +35,4 @@ mod stores;
 mod terminal;
 mod time_travel;
 mod wall_clock;
+mod why;
