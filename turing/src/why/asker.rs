@@ -47,6 +47,13 @@ struct Known {
     runs: Result<WorkflowRuns, Why>,
 }
 
+impl Known {
+    /// True if what is known is all that there is to know of a run.
+    fn has(&self, run_id: RunId) -> bool {
+        self.runs.as_ref().is_ok_and(|runs| runs.run(run_id).is_some()) || self.runs.is_err()
+    }
+}
+
 impl<'a> Asker<'a> {
     /// Of a store of which nothing is known yet.
     pub fn new(store: &'a Store) -> Self {
@@ -97,10 +104,13 @@ impl<'a> Asker<'a> {
             Ok(run) => run,
             Err(why) => return told(*why),
         };
-        // it is known already, unless the posting has gone to another workflow in between
-        self.look(run.workflow_id()).await?;
-        let (run_id, now) = (run.run_id(), SystemClock.now());
-        let (record, worked) = match self.workflows.get(&run.workflow_id()) {
+        let (run_id, workflow, now) = (run.run_id(), run.workflow_id(), SystemClock.now());
+        // a run that has begun since, or of another workflow
+        if !self.workflows.get(&workflow).is_some_and(|known| known.has(run_id)) {
+            self.workflows.remove(&workflow);
+            self.look(workflow).await?;
+        }
+        let (record, worked) = match self.workflows.get(&workflow) {
             Some(Known { runs: Err(why), .. }) => return told(why.clone()),
             Some(Known { runs: Ok(runs), holder }) => {
                 let last_event = story.last_event().unwrap_or(now);
