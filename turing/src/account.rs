@@ -1,5 +1,6 @@
 //! The account of a run, read from its events: what is done, what failed, what is open.
 
+mod error;
 mod failures;
 mod now;
 mod percentile;
@@ -10,22 +11,23 @@ use std::time::Duration;
 
 use es_core::Aggregate;
 use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
-use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
-    ActorId, ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
-    WorkflowId, WorkflowRuns,
+    ActorId, ConversationId, EndReason, FailureType, Posting, PostingEvent, PostingId, RunId,
+    WorkflowEvent, WorkflowId, WorkflowRuns,
 };
 
-use crate::left_out::{LeftOut, named};
-use crate::proposal::command;
+use crate::left_out::LeftOut;
 use crate::store::Store;
+use crate::why::Stories;
 
+pub use error::AccountError;
 pub use failures::{FailedPosting, FrequentError};
 use failures::{Failures, frequent};
 pub use now::{Now, account_now};
+pub(crate) use now::{account_following, may_return};
 use percentile::percentile;
 pub use waiting::{WaitingAttempt, WaitingError};
 
@@ -62,6 +64,9 @@ pub struct RunAccount {
     pub not_entered: Option<usize>,
     /// How many postings have an open position.
     pub open: usize,
+    /// These, by their ids.
+    #[serde(skip)]
+    pub open_postings: Vec<PostingId>,
     /// How many postings ended for which reason.
     pub ended: BTreeMap<EndReason, usize>,
     /// What was done, by conversation.
@@ -120,30 +125,6 @@ pub struct ConversationAccount {
     pub per_minute: f64,
 }
 
-/// Why no account can be given.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// There is no such run in the store.
-    #[error(
-        "there is no run {run_id} in this store; `{}` lists those that there are",
-        command("runs")
-    )]
-    NoSuchRun {
-        /// The run.
-        run_id: RunId,
-    },
-    /// There is no run at all in the store.
-    #[error("there is no run in this store yet")]
-    NoRun,
-    /// No run that is meant can be read, but there are events that may be the beginning of one.
-    #[error("of the run that is meant no beginning can be read; {}", named(.0))]
-    Unreadable(Vec<LeftOut>),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// The account of a run; of the run that began last, of the workflow if one is given, if none is
 /// named.
 ///
@@ -157,6 +138,16 @@ pub async fn account_of(
     store: &Store,
     run_id: Option<RunId>,
     workflow: Option<WorkflowId>,
+) -> Result<RunAccount, AccountError> {
+    read(store, run_id, workflow, None).await
+}
+
+/// The same, and where the open postings stand, for who wants to know.
+async fn read(
+    store: &Store,
+    run_id: Option<RunId>,
+    workflow: Option<WorkflowId>,
+    mut stories: Option<&mut Stories>,
 ) -> Result<RunAccount, AccountError> {
     let (mut account, start) = begun(store, run_id, workflow).await?;
     let filter = EventFilter::all().aggregate::<Posting>().aggregate::<WorkflowRuns>();
@@ -181,15 +172,26 @@ pub async fn account_of(
                     account.last_event = event.recorded_at;
                     for decoded in decoded {
                         reading.take(&mut account, &event, &decoded);
+                        if let Some(stories) = &mut stories {
+                            stories.take(&event, &decoded);
+                        }
                     }
                 }
-                Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
+                Err(error) => {
+                    account.left_out.push(LeftOut::undecoded(&event, &error));
+                    if let Some(stories) = &mut stories {
+                        stories.forget(&event);
+                    }
+                }
             }
         } else if event.is(PostingEvent::POSTING_STATE_IMPORTED)
             && let Ok(import) = event.decode_one::<PostingEvent>()
         {
             // it names no run, and takes the posting out of the one in which it is
             reading.take(&mut account, &event, &import);
+            if let Some(stories) = &mut stories {
+                stories.take(&event, &import);
+            }
         }
     }
     reading.finish(&mut account);
@@ -242,6 +244,7 @@ async fn begun(
                 postings: posting_count.0,
                 not_entered: None,
                 open: 0,
+                open_postings: Vec::new(),
                 ended: BTreeMap::new(),
                 conversations: BTreeMap::new(),
                 errors: Vec::new(),
@@ -353,6 +356,9 @@ impl Reading {
 
     fn finish(self, account: &mut RunAccount) {
         account.open = self.open.len();
+        let open = self.open.keys().filter_map(|id| id.parse::<PostingId>().ok());
+        account.open_postings = open.collect();
+        account.open_postings.sort_unstable();
         let entered = account.open + account.ended.values().sum::<usize>();
         let count = account.postings.and_then(|count| usize::try_from(count).ok());
         account.not_entered = count.map(|count| count.saturating_sub(entered));

@@ -18,6 +18,7 @@ mod events;
 mod failure;
 mod failures;
 mod held_back;
+mod ids;
 mod inbox;
 mod interrupts;
 mod migrate;
@@ -45,6 +46,7 @@ mod upkeep;
 mod validate;
 mod verdict;
 mod warnings;
+mod why;
 
 use std::io;
 use std::process::ExitCode;
@@ -124,6 +126,9 @@ enum Command {
     /// Compare what is stored with its events, and say how to repair what differs; the exit code is
     /// 1 if something has to be repaired.
     Validate(validate::ValidateArgs),
+    /// Say why postings are where they are, in one sentence each: ready, worked on, held or waiting, by or
+    /// for whom and until when. The exit code is 1 if one is not there, or cannot be read.
+    Why(why::WhyArgs),
 }
 
 impl Command {
@@ -135,7 +140,8 @@ impl Command {
             | Self::Events(_)
             | Self::State(_)
             | Self::Trace(_)
-            | Self::Validate(_) => true,
+            | Self::Validate(_)
+            | Self::Why(_) => true,
             Self::Run(args) => matches!(args.command, Some(RunCommand::Show(_))),
             Self::Cutover(args) => args.only_looks(),
             Self::Inbox(args) => args.only_looks(),
@@ -296,6 +302,7 @@ async fn execute(
         }
         Command::Snapshot(args) => snapshot::execute(args, output).await,
         Command::Trace(args) => trace::execute(&args, output).await,
+        Command::Why(args) => why::execute(args, output).await,
     }
 }
 

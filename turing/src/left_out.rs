@@ -26,9 +26,14 @@ impl LeftOut {
 
     /// This event, which is none that programs know.
     pub fn undecoded(event: &RecordedEvent, error: &DecodeError) -> Self {
-        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-        Self::new(event, format!("{error}{cause}"))
+        Self::new(event, reason_of(error))
     }
+}
+
+/// Why an event cannot be read, in one line.
+pub(crate) fn reason_of(error: &DecodeError) -> String {
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{cause}")
 }
 
 impl fmt::Display for LeftOut {

@@ -24,6 +24,7 @@ pub mod schema;
 pub mod script;
 pub mod trace;
 pub mod validate;
+pub mod why;
 
 // what people see
 mod bench;

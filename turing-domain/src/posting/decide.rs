@@ -281,8 +281,7 @@ pub(super) fn awaited_group<'a>(
     conversation: &'a Conversation,
 ) -> Option<&'a str> {
     let group = conversation.wait_for_group.as_deref()?;
-    let mut members = workflow.members_of(group);
-    members.any(|member| run.open().contains_key(&member)).then_some(group)
+    run.awaited_at(workflow, conversation).next().is_some().then_some(group)
 }
 
 fn same_workflow(workflow: &Workflow, run: &PostingRun) -> Result<(), PostingRejection> {

@@ -7,6 +7,7 @@ use es_core::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::definition::{Conversation, Workflow};
 use crate::ids::{ConversationId, PostingId, RunId, WorkflowId};
 use crate::names::{EndReason, FailureType};
 use crate::posting::command::Attempt;
@@ -128,6 +129,18 @@ impl PostingRun {
     /// How many paths ended for which reason.
     pub fn ended_paths(&self) -> &BTreeMap<EndReason, u32> {
         &self.ended_paths
+    }
+
+    /// Where the posting stands in the group that a conversation waits for: while that is anywhere, the
+    /// conversation does not start. Nowhere if it waits for no group.
+    pub fn awaited_at<'a>(
+        &'a self,
+        workflow: &'a Workflow,
+        conversation: &'a Conversation,
+    ) -> impl Iterator<Item = ConversationId> + 'a {
+        let group = conversation.wait_for_group.as_deref();
+        let members = group.into_iter().flat_map(move |group| workflow.members_of(group));
+        members.filter(move |member| self.open.contains_key(member))
     }
 
     /// The attempt that the posting waits for at a conversation.

@@ -7,9 +7,10 @@ use es_core::event::Timestamp;
 use serde::Serialize;
 use turing_domain::{RunId, WorkflowId};
 
-use super::{AccountError, RunAccount, Status, account_of};
+use super::{AccountError, RunAccount, Status, read};
 use crate::lock::Holder;
 use crate::store::Store;
+use crate::why::Stories;
 
 /// What is known of a run in progress beside its events. Of a run that is over it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -34,6 +35,12 @@ pub struct Now {
 /// attempts that were in progress may take as long as models have by themselves, and more.
 const RETURNS: Duration = Duration::from_secs(15 * 60);
 
+/// True if the server began since the last event that is known of a run, and a short time ago: whoever
+/// carried the run out may have lost its lock by that.
+pub(crate) fn may_return(began: Timestamp, last_event: Timestamp, now: Timestamp) -> bool {
+    began > last_event && now.since(began) < RETURNS
+}
+
 fn milliseconds<S: serde::Serializer>(
     time: &Option<Duration>,
     serializer: S,
@@ -47,9 +54,7 @@ impl Now {
         let now = SystemClock.now();
         let (process, is_interrupted, server_began) = match holder {
             Holder::Process(process) => (Some(process), Some(false), None),
-            Holder::NobodySince(began)
-                if began > account.last_event && now.since(began) < RETURNS =>
-            {
+            Holder::NobodySince(began) if may_return(began, account.last_event, now) => {
                 (None, None, Some(began))
             }
             Holder::Nobody | Holder::NobodySince(_) => (None, Some(true), None),
@@ -68,13 +73,31 @@ impl Now {
     }
 }
 
-/// The account of a run as [`account_of`] gives it, and whether a process carries it out now.
+/// The account of a run as [`account_of`](super::account_of) gives it, and whether a process carries it out now.
 ///
 /// # Errors
 ///
 /// [`AccountError`].
 pub async fn account_now(store: &Store, run_id: Option<RunId>) -> Result<RunAccount, AccountError> {
-    let mut account = account_of(store, run_id, None).await?;
+    look(store, run_id, None).await
+}
+
+/// The same, and where the open postings stand.
+pub(crate) async fn account_following(
+    store: &Store,
+    run_id: Option<RunId>,
+) -> Result<(RunAccount, Stories), AccountError> {
+    let mut stories = Stories::default();
+    let account = look(store, run_id, Some(&mut stories)).await?;
+    Ok((account, stories))
+}
+
+async fn look(
+    store: &Store,
+    run_id: Option<RunId>,
+    mut stories: Option<&mut Stories>,
+) -> Result<RunAccount, AccountError> {
+    let mut account = read(store, run_id, None, stories.as_deref_mut()).await?;
     let Ok(workflow) = account.workflow_id.parse::<WorkflowId>() else { return Ok(account) };
     if account.status != Status::InProgress {
         return Ok(account);
@@ -83,7 +106,10 @@ pub async fn account_now(store: &Store, run_id: Option<RunId>) -> Result<RunAcco
     if matches!(holder, Holder::Nobody | Holder::NobodySince(_)) {
         // whoever carried it out may have ended it since its events were read
         let left_out = std::mem::take(&mut account.left_out);
-        account = account_of(store, Some(account.run_id), None).await?;
+        if let Some(stories) = &mut stories {
+            **stories = Stories::default();
+        }
+        account = read(store, Some(account.run_id), None, stories).await?;
         account.left_out = left_out;
     }
     if account.status == Status::InProgress {

@@ -29,7 +29,7 @@ pub(super) struct Common {
     )]
     pub(super) store: String,
     /// Print JSON instead of text: an object, a list (check, validate, projection) or an object a line
-    /// (events, snapshot list).
+    /// (events, why, snapshot list).
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -105,9 +105,26 @@ pub(super) struct StartArgs {
 pub(super) struct ShowArgs {
     /// The run's id, or the beginning of it [default: the run that began last]
     pub(super) run: Option<RunName>,
-    /// List the postings that ended otherwise than as completed instead, each with its error.
-    #[arg(long)]
-    pub(super) failed: bool,
+    /// List the postings that ended otherwise than as completed instead, each with its error; with
+    /// --failed=TYPE those only that failed so, such as timeout, or ended for that reason.
+    #[arg(
+        long,
+        value_name = "TYPE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(super) failed: Option<String>,
+    /// Print ids of postings only, one a line: of all that have entered the run, or with --failed, --open
+    /// or --waiting of those.
+    #[arg(long, conflicts_with = "definition")]
+    pub(super) ids: bool,
+    /// Of the postings that have not ended.
+    #[arg(long, requires = "ids", conflicts_with_all = ["failed", "waiting"])]
+    pub(super) open: bool,
+    /// Of the postings of which a failed attempt waits to be repeated.
+    #[arg(long, requires = "ids", conflicts_with = "failed")]
+    pub(super) waiting: bool,
     /// Print the definition that the run is carried out by instead, word for word as its file had it.
     #[arg(long, conflicts_with = "failed")]
     pub(super) definition: bool,

@@ -7,11 +7,13 @@ use super::show::second;
 use crate::account::{FailedPosting, FrequentError, RunAccount, WaitingAttempt, WaitingError};
 use crate::proposal::{command, is_in_memory};
 
-/// Prints each posting that ended otherwise than as completed, and of what; then what else failed.
-pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
+/// Prints each posting that ended otherwise than as completed, and of what; then what else failed. All of
+/// it is of this kind, if one is given.
+pub(super) fn tell_failed(account: &RunAccount, kind: &str, output: &mut Output) {
     let RunAccount { run_id, failed_postings, other_failures, waiting_attempts, .. } = account;
     if failed_postings.is_empty() {
-        output.line(format_args!("no posting of run {run_id} has failed"));
+        let kind = if kind.is_empty() { String::new() } else { format!(" as {kind}") };
+        output.line(format_args!("no posting of run {run_id} has failed{kind}"));
     }
     for failed in failed_postings {
         let FailedPosting { posting_id, reason, conversation_id, attempt, .. } = failed;

@@ -10,14 +10,17 @@ use turing_domain::ConversationId;
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed, tell_waiting};
+use super::ids::{only_failed_of, tell_ids};
 use super::output::{Output, counted, rows, shown, table};
 use super::report::tell_open_breakers;
+use super::why::tell_of_run;
 use super::{Failure, Verdict, run_name};
-use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
+use crate::account::{ConversationAccount, Now, RunAccount, Status, account_following};
 use crate::breakers::{OpenBreaker, open_breakers};
 use crate::definition::{Recorded, definition_of};
 use crate::left_out::named;
 use crate::store::Store;
+use crate::why::{Asker, WhyOfRun};
 
 pub(super) async fn execute(
     store: &Store,
@@ -27,16 +30,26 @@ pub(super) async fn execute(
     if args.definition {
         return tell_definition(store, args, output).await;
     }
-    let account = account_now(store, run_name::find(store, &args.run).await?).await?;
+    if args.ids {
+        return Box::pin(tell_ids(store, args, output)).await;
+    }
+    let run_id = run_name::find(store, &args.run).await?;
+    let (mut account, stories) = Box::pin(account_following(store, run_id)).await?;
     // a run that is over waits for no actor
-    let mut open_breakers = match (args.failed, &account.status) {
-        (false, Status::InProgress) => open_breakers(&store.events).await?,
-        _ => Vec::new(),
+    let (mut open_breakers, waits) = match (&args.failed, &account.status) {
+        (None, Status::InProgress) => {
+            let waits = Box::pin(Asker::new(store).of_run(&account, &stories)).await?;
+            (open_breakers(&store.events).await?, waits)
+        }
+        _ => (Vec::new(), WhyOfRun::default()),
     };
+    if let Some(kind) = &args.failed {
+        only_failed_of(&mut account, kind);
+    }
     for breaker in &mut open_breakers {
         breaker.name = account.actors.get(&breaker.actor).cloned();
     }
-    match (args.failed, args.common.json) {
+    match (args.failed.is_some(), args.common.json) {
         (true, true) => output.json(&json!({
             "run_id": account.run_id,
             "workflow_id": account.workflow_id,
@@ -46,11 +59,13 @@ pub(super) async fn execute(
             "left_out": account.left_out,
         })),
         (false, true) => {
-            output.json(&Shown { account: &account, open_breakers: &open_breakers });
+            output.json(&Shown { account: &account, open_breakers: &open_breakers, why: &waits });
         }
-        (true, false) => tell_failed(&account, output),
+        (true, false) => {
+            tell_failed(&account, args.failed.as_deref().unwrap_or_default(), output);
+        }
         (false, false) => {
-            tell(&account, output);
+            tell(&account, &waits, output);
             tell_open_breakers(&open_breakers, output);
         }
     }
@@ -134,9 +149,10 @@ struct Shown<'a> {
     account: &'a RunAccount,
     /// Those of all actors of the store: they belong to no run.
     open_breakers: &'a [OpenBreaker],
+    why: &'a WhyOfRun,
 }
 
-fn tell(account: &RunAccount, output: &mut Output) {
+fn tell(account: &RunAccount, waits: &WhyOfRun, output: &mut Output) {
     let RunAccount { run_id, workflow_id, began, open, .. } = account;
     let status = match &account.status {
         Status::InProgress => going(&account.now),
@@ -210,6 +226,7 @@ fn tell(account: &RunAccount, output: &mut Output) {
         ]);
     }
     output.line(rows(&listed));
+    tell_of_run(waits, *run_id, output);
     tell_waiting(account, named, output);
     tell_errors(*run_id, &account.errors, &account.other_errors, named, output);
 }

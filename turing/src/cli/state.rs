@@ -18,8 +18,10 @@ use turing_domain::{
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
 use super::output::{Output, counted};
+use super::why::tell_others;
 use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
+use crate::why::{Asker, PostingWhy};
 
 #[derive(Debug, Args)]
 pub(super) struct StateArgs {
@@ -64,14 +66,32 @@ pub(super) async fn execute(
         return given::tell_given(store, args, output).await;
     }
     match args.stream.kind {
-        Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,
-        Kind::Workflow => tell::<WorkflowRuns>(store, args, WorkflowId(id), output).await,
-        Kind::Conversation => {
-            tell::<ConversationWaves>(store, args, ConversationId(id), output).await
+        Kind::Posting => {
+            let why = why_now(store, args, PostingId(id)).await?;
+            tell::<Posting>(store, args, PostingId(id), why.as_ref(), output).await
         }
-        Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(id), output).await,
-        Kind::Cutover => tell::<Cutover>(store, args, CutoverId(id), output).await,
+        Kind::Workflow => tell::<WorkflowRuns>(store, args, WorkflowId(id), None, output).await,
+        Kind::Conversation => {
+            tell::<ConversationWaves>(store, args, ConversationId(id), None, output).await
+        }
+        Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(id), None, output).await,
+        Kind::Cutover => tell::<Cutover>(store, args, CutoverId(id), None, output).await,
     }
+}
+
+/// Why a posting is where it is, where its state of now is printed for people.
+async fn why_now(
+    store: &Store,
+    args: &StateArgs,
+    posting: PostingId,
+) -> Result<Option<PostingWhy>, Failure> {
+    let When { at_version, at, diff } = &args.when;
+    let is_now = at_version.is_none() && at.is_none() && diff.is_none();
+    if !is_now || args.stream.common.json {
+        return Ok(None);
+    }
+    let why = Box::pin(Asker::new(store).ask(posting, None)).await?;
+    Ok(Some(why))
 }
 
 async fn tell_data(
@@ -99,6 +119,7 @@ async fn tell<A: Aggregate + Serialize>(
     store: &Store,
     args: &StateArgs,
     id: A::Id,
+    why: Option<&PostingWhy>,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let repository = Repository::<A>::new(store.events.clone());
@@ -136,7 +157,14 @@ async fn tell<A: Aggregate + Serialize>(
         output.json(&Whole { state, stream, version });
     } else {
         let events = usize::try_from(version.as_u64()).unwrap_or(usize::MAX);
-        output.line(format_args!("{stream} after {}", counted(events, "event")));
+        let head = format!("{stream} after {}", counted(events, "event"));
+        match why {
+            Some(why) => {
+                output.hanging(&format!("{head}: "), &why.sentence);
+                tell_others(why, output);
+            }
+            None => output.line(head),
+        }
         output.json_for_people(&state);
     }
     Ok(Verdict::Well)

@@ -36,3 +36,4 @@ mod stores;
 mod terminal;
 mod time_travel;
 mod wall_clock;
+mod why;

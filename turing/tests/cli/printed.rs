@@ -80,6 +80,7 @@ fn no_reader_changes_the_exit_code() {
         (&["events", "posting", "1", "--json"], 0, Looks),
         (&["events", "posting", "9"], 1, Looks),
         (&["state", "posting", "1"], 0, Looks),
+        (&["why", "1"], 0, Looks),
         (&["state", "posting", "1", "--diff", "1.."], 0, Looks),
         (&["trace", "workflow_3001_posting_1"], 0, Looks),
         (&["trace", "nothing"], 1, Looks),

@@ -8,6 +8,7 @@ use turing::definition::{Definition, DefinitionError, recorded};
 use turing::postings::PostingSource;
 use turing::run::{RunOptions, RunOutcome, move_run, take_in};
 use turing::store::Store;
+use turing::why::{Asker, Why};
 use turing_domain::{Posting, PostingId, RunId, RunStart, WorkflowRuns};
 
 use crate::support::Workspace;
@@ -73,6 +74,33 @@ async fn a_run_of_before_gets_its_definition_recorded_when_it_goes_on() {
     finish(&workspace, &store, options()).await;
     let found = recorded(&store, &digest).await.unwrap().unwrap();
     assert_eq!(found.text, workspace.workflow());
+}
+
+#[tokio::test]
+async fn a_posting_of_a_run_without_a_definition_says_where_it_stands() {
+    let (workspace, store) = (Workspace::with_chain(2, 1), Store::in_memory());
+    let run_id = begun_before(&workspace, &store).await;
+    let workflow = definition(&workspace).workflow;
+    let postings = Repository::<Posting>::new(store.events.clone());
+    let enter = |state: &Posting| state.enter_run(&workflow, run_id);
+    postings.by_id(&PostingId(1)).decide(enter).await.unwrap();
+    let mut asker = Asker::new(&store);
+    let told = asker.ask(PostingId(1), None).await.unwrap();
+    assert!(matches!(told.why, Why::NoDefinition { .. }), "{told:?}");
+    let open = "open at conversation 1, and whether it is ready there is not known, because the \
+                definition of its run is not in this store, since the run began before";
+    assert!(told.sentence.starts_with(open), "{}", told.sentence);
+    // registered, and not entered
+    let told = asker.ask(PostingId(2), None).await.unwrap();
+    assert!(matches!(told.why, Why::NoRun { .. }), "{told:?}");
+    assert!(matches!(asker.ask(PostingId(3), None).await.unwrap().why, Why::Unregistered));
+
+    // a run that is given up holds no posting
+    let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+    let fail = |runs: &WorkflowRuns| runs.fail(workflow.id, run_id, "given up");
+    runs.by_id(&workflow.id).decide(fail).await.unwrap();
+    let told = Asker::new(&store).ask(PostingId(1), None).await.unwrap();
+    assert!(told.sentence.contains(", which is over (failed: given up): "), "{}", told.sentence);
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ fn each_role_may_do_its_work_and_nothing_else() {
         &["events", "posting", "1"],
         &["state", "posting", "1"],
         &["state", "posting", "1", "--diff", "1.."],
+        &["why", "1"],
         &["snapshot", "list"],
         &["trace", "workflow_3001_posting_1"],
     ] {

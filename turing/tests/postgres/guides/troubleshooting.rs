@@ -47,6 +47,7 @@ macro_rules! followed {
 
 followed! {
     a_whole_store_is_looked_at: "Where to look first",
+    a_posting_says_why_it_does_not_go_on: "A posting does not go on",
     a_state_that_is_out_of_sync_is_made_anew: "A state does not match its events",
     a_writer_that_was_too_late_decides_again: "Two writers took the same version",
     a_slow_query_gets_its_index: "Queries are slow",
@@ -160,6 +161,19 @@ mod stages {
         let workspace = Workspace::with_script(3, "check", END, "cat");
         workspace.run(&[]).expect_code(0);
         Reader::of_a_file(&workspace).follow(blocks);
+    }
+
+    pub(super) fn a_posting_says_why_it_does_not_go_on(blocks: &[Block]) {
+        let gated = Gated::new(2);
+        let mut run = gated.start("sqlite:turing.db");
+        let gate = gated.gate(1, &mut run);
+        let reader = Reader::of_a_file(&gated.workspace).meaning("4711", &run.id().to_string());
+        let (before, after) = blocks.split_at(1);
+        reader.follow(before);
+        // it is killed
+        drop(run);
+        drop(gate);
+        reader.follow(after);
     }
 
     pub(super) fn a_state_that_is_out_of_sync_is_made_anew(blocks: &[Block]) {
