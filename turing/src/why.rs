@@ -113,6 +113,10 @@ pub enum Why {
         actor: Whom,
         /// Since when.
         since: Option<Timestamp>,
+        /// When the task is overdue, if it ever is.
+        due_at: Option<Timestamp>,
+        /// Who has claimed the task.
+        claimed_by: Option<String>,
     },
     /// An attempt failed, and is repeated.
     Retry {

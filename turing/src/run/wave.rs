@@ -28,7 +28,7 @@ enum Next {
     /// An attempt has ended.
     Ended(Joined<Recording>),
     /// Something was recorded for a posting that stands apart, if one does.
-    NotApart(Option<Result<Recorded, JoinError>>),
+    NotApart(Option<Box<Result<Recorded, JoinError>>>),
     /// Somebody has closed a circuit breaker.
     Closed,
     /// Something may be due, somebody else may have written, or it is asked to stop.
@@ -77,7 +77,7 @@ impl Run<'_> {
             match self.next(work, until, &mut closed).await {
                 Next::Begun(begun) => work.begun(begun)?,
                 Next::Ended(ended) => Box::pin(self.ended(work, ended)).await?,
-                Next::NotApart(recorded) => self.settle_next(recorded)?,
+                Next::NotApart(recorded) => self.settle_next(recorded.map(|recorded| *recorded))?,
                 Next::Closed => closed = breaker_closed(&shared),
                 Next::Due => {}
             }
@@ -149,7 +149,7 @@ impl Run<'_> {
                 biased;
                 Some(begun) = beginnings.join_next() => Next::Begun(begun),
                 Some(ended) = attempts.join_next() => Next::Ended(ended),
-                recorded = apart.next(), if some_apart => Next::NotApart(recorded),
+                recorded = apart.next(), if some_apart => Next::NotApart(recorded.map(Box::new)),
                 () = ears.wait(), if hears => Next::Due,
                 () = timer.sleep_until(until), if is_bounded => Next::Due,
                 () = closed, if looks => Next::Closed,

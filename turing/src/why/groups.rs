@@ -124,7 +124,8 @@ impl Why {
         let mut alike = self.clone();
         match &mut alike {
             Self::Retry { due_at, .. } => *due_at = Timestamp::EPOCH,
-            Self::Ready { since, .. } | Self::Person { since, .. } => *since = None,
+            Self::Ready { since, .. } => *since = None,
+            Self::Person { since, due_at, .. } => (*since, *due_at) = (None, None),
             _ => {}
         }
         alike

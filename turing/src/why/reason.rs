@@ -112,7 +112,10 @@ impl Story {
         let since = self.since(id);
         let is_model = matches!(actor.kind, ActorKind::Llm(_));
         if !is_model && !matches!(actor.kind, ActorKind::Script(_)) {
-            return Why::Person { place, actor: whom(actor), since };
+            let limit = workflow.time_limit(conversation);
+            let due_at = since.zip(limit).map(|(since, limit)| since.plus(limit));
+            let claimed_by = self.claims.get(&id).cloned();
+            return Why::Person { place, actor: whom(actor), since, due_at, claimed_by };
         }
         match (position.due_at, seen.breaker(actor)) {
             (Some(due_at), _) if due_at > seen.now => repeat(due_at, place, worked),

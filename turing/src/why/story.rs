@@ -20,6 +20,8 @@ pub struct Story {
     since: BTreeMap<ConversationId, Timestamp>,
     /// Of what the last attempt at a conversation failed, if it did.
     failed: BTreeMap<ConversationId, FailureType>,
+    /// Who has claimed the task of a person at a conversation.
+    pub(super) claims: BTreeMap<ConversationId, String>,
     /// The worst end of a path in its run.
     worst: Option<PathEnd>,
     ending: Option<Ending>,
@@ -78,6 +80,7 @@ impl Story {
             | HumanTaskFailed { conversation_id, failure_type, .. } => {
                 if let Some(id) = conversation_id.0 {
                     let failure_type = failure_type.0.clone().unwrap_or(FailureType::Unknown);
+                    self.claims.remove(&id);
                     self.failed.insert(id, failure_type);
                 }
             }
@@ -85,6 +88,7 @@ impl Story {
             | LlmCallCompleted { conversation_id, .. }
             | HumanTaskCompleted { conversation_id, .. } => {
                 if let Some(id) = conversation_id.0 {
+                    self.claims.remove(&id);
                     self.failed.remove(&id);
                 }
             }
@@ -110,6 +114,15 @@ impl Story {
                 }
                 self.is_terminal = true;
                 self.ending = Some(ending);
+            }
+            HumanTaskClaimed { by, conversation_id, .. } => {
+                let claim = conversation_id.0.zip(by.0.clone());
+                self.claims.extend(claim);
+            }
+            HumanTaskReleased { conversation_id, .. } => {
+                if let Some(id) = conversation_id.0 {
+                    self.claims.remove(&id);
+                }
             }
             BranchTaken { .. }
             | RetryScheduled { .. }

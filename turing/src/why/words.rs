@@ -65,8 +65,12 @@ impl fmt::Display for Why {
                     open.join(", ")
                 )
             }
-            Self::Person { place, actor, since } => {
-                write!(f, "waits at {place} for a person, {actor}{}", since_when(*since))
+            Self::Person { place, actor, since, due_at, claimed_by } => {
+                write!(f, "waits at {place} for a person, {actor}{}", since_when(*since))?;
+                if let Some(by) = claimed_by {
+                    write!(f, "; claimed by {by}")?;
+                }
+                due_at.map_or(Ok(()), |due_at| write!(f, "; due {}", second(due_at)))
             }
             Self::Retry { .. } => self.retry(f),
             Self::Breaker { .. } => self.breaker(f),

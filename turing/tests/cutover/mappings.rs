@@ -1,7 +1,5 @@
 //! Mappings that are wrong: each is refused with its file, its line and what is to be done.
 
-use es_pgtest::Server;
-
 use crate::database::Database;
 use crate::scene::{MAPPING, MAPPING_FILE, Refused, Scene};
 use crate::support::Answer;
@@ -174,7 +172,7 @@ fn a_table_of_another_shape_goes_all_the_way() {
 
 #[test]
 fn a_mapping_is_read_before_the_database_is_asked() {
-    let scene = Scene::without_table(Server::shared(), 0);
+    let scene = Scene::without_table(Database::migrated(), 0);
     // where nobody listens
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
     scene.workspace.file("bad.toml", "table = \"sound\"\nposting_id =\n");
