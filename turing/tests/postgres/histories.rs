@@ -1,6 +1,6 @@
 //! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
 
-[path = "histories/odd.rs"]
+#[path = "histories/odd.rs"]
 mod odd;
 
 use std::collections::BTreeMap;
