@@ -152,7 +152,7 @@ fn ids_that_did_not_fail_are_named_and_nothing_is_begun_unless_they_are_ignored(
     assert!(refused.contains("line 2 of standard input is no posting's id: `two`"), "{refused}");
     let nothing = retry(&workspace, &run, &["-"], "\n").expect_code(1).stderr;
     assert!(nothing.contains("no id stands on standard input"), "{nothing}");
-    assert_eq!(runs(&workspace), [run.clone()]);
+    assert_eq!(runs(&workspace), std::slice::from_ref(&run));
 
     let told = retry(&workspace, &run, &["-", "--ignore-others"], ids).expect_code(0);
     assert!(told.stderr.contains("1 of the 3 postings that failed in run"), "{told:#?}");
