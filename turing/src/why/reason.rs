@@ -109,7 +109,7 @@ impl Story {
             let group = conversation.wait_for_group.clone().unwrap_or_default();
             return Why::Group { place, group, open };
         }
-        let since = self.since(id);
+        let since = self.since(workflow, conversation);
         let is_model = matches!(actor.kind, ActorKind::Llm(_));
         if !is_model && !matches!(actor.kind, ActorKind::Script(_)) {
             let limit = workflow.time_limit(conversation);
