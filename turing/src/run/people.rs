@@ -12,9 +12,7 @@ use es_core::execution::LoadError;
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::posting::overdue;
-use turing_domain::{
-    Attempt, FailureType, LlmUsage, OpenTasks, Posting, PostingId, PostingRejection,
-};
+use turing_domain::{Attempt, FailureType, LlmUsage, OpenTasks, Posting, PostingId};
 
 use super::apart::Done;
 use super::clocks::Moment;
@@ -210,7 +208,12 @@ async fn look(shared: Arc<Shared>, posting: PostingId) -> Result<Done, RunError>
     Ok(Done::Found(found, seen))
 }
 
-async fn standing(shared: &Shared, posting: PostingId, seen: Moment) -> Result<Entered, RunError> {
+/// Where a posting stands now, and what opened its positions.
+pub(super) async fn standing(
+    shared: &Shared,
+    posting: PostingId,
+    seen: Moment,
+) -> Result<Entered, RunError> {
     let state = load(shared, posting).await?;
     settle(shared, posting, state, seen).await
 }
@@ -251,15 +254,12 @@ async fn record_overdue(
     let conversation = workflow.conversation(attempt.conversation_id);
     let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
     let failure = overdue(attempt, limit.unwrap_or_default(), seen.wall);
-    let decide = |posting: &Posting| match posting.fail(workflow, &failure) {
-        Err(
-            PostingRejection::AlreadyTerminal
-            | PostingRejection::NotInRun
-            | PostingRejection::OtherRun { .. }
-            | PostingRejection::NotOpen { .. }
-            | PostingRejection::OtherAttempt { .. },
-        ) => Ok(Vec::new()),
-        decided => decided,
+    // somebody else may have opened a member of the group again that it waits for, too
+    let is_open =
+        |posting: &Posting| posting.ready(workflow).iter().any(|step| step.attempt == attempt);
+    let decide = |posting: &Posting| match is_open(posting) {
+        true => posting.fail(workflow, &failure),
+        false => Ok(Vec::new()),
     };
     let metadata = shared.metadata(posting, Some(cause));
     let decision = shared.postings.by_id(&posting).decide(decide).metadata(metadata);

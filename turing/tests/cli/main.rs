@@ -26,6 +26,7 @@ mod odd_streams;
 mod old_store;
 mod operators;
 mod people;
+mod people_beside;
 mod printed;
 mod projections;
 mod proposals;
