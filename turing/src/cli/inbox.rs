@@ -1,14 +1,15 @@
 //! `turing inbox`: what waits for people, and who has claimed it.
 
 use clap::{Args, Subcommand};
+use es_core::Aggregate;
 use serde_json::json;
-use turing_domain::{ConversationId, PostingId};
+use turing_domain::{ConversationId, Posting, PostingId, RunId};
 
 use super::output::{Output, counted, shown};
 use super::run_name::{self, RunName};
 use super::show::second;
-use super::{Common, Failure, Verdict, held_back};
-use crate::left_out::named;
+use super::{Common, Failure, Verdict, held_back, telling};
+use crate::left_out::{LeftOut, named};
 use crate::people::{
     Asked, Claimed, FormField, Inbox, InboxFilter, InboxTask, claim, inbox, release,
 };
@@ -157,6 +158,7 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
         posting: None,
         for_whom: args.for_whom.clone(),
         limit: args.limit,
+        is_brief: args.ids,
     };
     let inbox = inbox(store, &filter).await?;
     if args.common.json {
@@ -165,10 +167,32 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
         for task in &inbox.tasks {
             output.text(format_args!("{} {}", task.posting_id, task.conversation_id));
         }
+        tell_missing(&inbox);
     } else {
         tell(&inbox, output);
     }
     Ok(Verdict::Well)
+}
+
+/// Tells beside ids, which other programs read, what is not among them.
+fn tell_missing(inbox: &Inbox) {
+    if inbox.more > 0 {
+        telling::tell(format_args!("{} more; --limit N lists more of them", inbox.more));
+    }
+    for run_id in &inbox.unknown_runs {
+        telling::tell(unknown(*run_id));
+    }
+    if !inbox.left_out.is_empty() {
+        telling::tell(named(&inbox.left_out));
+    }
+}
+
+fn unknown(run_id: RunId) -> String {
+    let show = command(format_args!("run show {run_id} --definition"));
+    format!(
+        "of run {run_id} it is not known what waits, as its definition is not in the store or cannot be \
+         read; `{show}` says more"
+    )
 }
 
 fn tell(inbox: &Inbox, output: &mut Output) {
@@ -185,9 +209,7 @@ fn tell(inbox: &Inbox, output: &mut Output) {
         (_, more) => output.line(format_args!("\nand {more} more; --limit N lists more of them")),
     }
     for run_id in unknown_runs {
-        output.line(format_args!(
-            "of run {run_id} it is not known what waits: it began before definitions were kept"
-        ));
+        output.line(unknown(*run_id));
     }
     if !left_out.is_empty() {
         output.hanging("", &named(left_out));
@@ -250,6 +272,17 @@ async fn show(store: &Store, args: &ShowArgs, output: &mut Output) -> Result<Ver
     };
     let inbox = inbox(store, &filter).await?;
     let Some(task) = inbox.tasks.first() else {
+        let is_its = |left_out: &&LeftOut| {
+            let stream = &left_out.stream;
+            stream.aggregate_type() == Posting::TYPE && stream.aggregate_id() == posting.to_string()
+        };
+        if let Some(LeftOut { stream, version, reason }) = inbox.left_out.iter().find(is_its) {
+            let what = format!(
+                "what waits in posting {posting} is not known, since event {version} of {stream} cannot \
+                 be read: {reason}"
+            );
+            return Err(Failure::NotFound { what });
+        }
         let list = command("inbox");
         let what = format!(
             "nothing waits for a person at conversation {conversation} of posting {posting}; `{list}` \

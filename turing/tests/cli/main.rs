@@ -16,6 +16,7 @@ mod crash;
 mod definitions;
 mod demo;
 mod docs;
+mod inbox;
 mod intake;
 mod interrupts;
 mod lock;
