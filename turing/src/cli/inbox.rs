@@ -106,9 +106,14 @@ impl TaskArgs {
     /// What is asked of this task by whom.
     pub(super) fn asked(&self, who: WhoArgs) -> Result<Asked, Failure> {
         let WhoArgs { by, take_over, execution } = who;
-        let login = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let name_in =
+            |variable: &&str| std::env::var(variable).ok().filter(|name| !name.is_empty());
+        let login = || ["USER", "LOGNAME"].iter().find_map(name_in);
+        let what = match by {
+            Some(_) => "--by takes a name, and TURING_BY has one, if it is set",
+            None => "say who you are with --by NAME; this process has no login name",
+        };
         let by = by.or_else(login).filter(|by| !by.trim().is_empty());
-        let what = "say who you are with --by NAME; this process has no login name";
         let by = by.ok_or_else(|| Failure::Usage { what: what.to_owned() })?;
         if take_over.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
             let what = "--take-over takes the reason, which the one who had it will read";
@@ -237,6 +242,13 @@ fn tell_task(task: &InboxTask, longest: usize, output: &mut Output) {
         second(task.since),
     ));
     match (&task.input, &task.no_input) {
+        // who looks at one task reads its question as it was written
+        (Some(input), _) if longest == usize::MAX && input.contains('\n') => {
+            output.line("  asked:");
+            for line in input.lines() {
+                output.line(format_args!("    {line}"));
+            }
+        }
         (Some(input), _) => output.hanging("  asked: ", &shown(input, longest)),
         (None, Some(reason)) => output.hanging("  what is asked cannot be said: ", reason),
         (None, None) => {}

@@ -9,6 +9,12 @@ use crate::support::Workspace;
 fn waiting(postings: usize) -> Workspace {
     let workspace = Workspace::new();
     workspace.postings(postings);
+    ask(&workspace);
+    workspace
+}
+
+/// A run that waits for a person with each posting that is there.
+fn ask(workspace: &Workspace) {
     let definition = "[workflow]\nid = 3001\nname = \"test\"\nentry = 10\n\
                       [[actors]]\nid = 10\nname = \"reviewer\"\ntype = \"human\"\n\
                       [[conversations]]\nid = 10\nname = \"review\"\nactor = 10\n\
@@ -16,7 +22,6 @@ fn waiting(postings: usize) -> Workspace {
                       branches = [{}, { on = \"failure\" }]\n";
     workspace.file("workflow.toml", definition);
     workspace.run(&[]).expect_code(7);
-    workspace
 }
 
 /// Writes into the store what no program does.
@@ -93,6 +98,19 @@ fn a_run_whose_definition_cannot_be_read_is_named() {
     assert!(list.contains(&told), "{list}");
     let ids = workspace.turing(&["inbox", "--ids"]).expect_code(0);
     assert!(ids.stdout.is_empty() && ids.stderr.contains(&told), "{ids:?}");
+}
+
+#[test]
+fn a_question_of_several_lines_is_shown_as_it_was_written() {
+    let workspace = Workspace::new();
+    workspace.postings(1);
+    let posting = r#"{"posting_id":1,"job_description":"one\n  two\u001b[31m"}"#;
+    workspace.file("postings/001.json", posting);
+    ask(&workspace);
+    let listed = workspace.turing(&["inbox"]).expect_code(0).stdout;
+    assert!(listed.contains("  asked: one⏎  two\\u{1b}[31m\n"), "{listed}");
+    let shown = workspace.turing(&["inbox", "show", "1", "10"]).expect_code(0).stdout;
+    assert!(shown.contains("  asked:\n    one\n      two\\u{1b}[31m\n"), "{shown}");
 }
 
 #[test]
