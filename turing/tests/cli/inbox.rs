@@ -90,7 +90,7 @@ fn a_run_whose_definition_cannot_be_read_is_named() {
          WHERE aggregate_type = 'definition'",
     );
     let all = inbox(&workspace);
-    assert_eq!(postings(&all), []);
+    assert!(postings(&all).is_empty(), "{all}");
     let run = workspace.runs()[0]["run_id"].clone();
     assert_eq!(all["unknown_runs"], json!([run]));
     let told = format!("of run {} it is not known what waits", run.as_str().unwrap());

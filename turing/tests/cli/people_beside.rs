@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::process::Process;
 use crate::support::processes::fifo;
@@ -52,6 +52,6 @@ fn an_answer_that_opens_a_group_again_has_the_attempt_behind_it_made_once_more()
     let is_done = |event: &&Value| event["event_type"] == "script_execution_completed";
     let done = events.iter().filter(is_done);
     let done: Vec<_> = done.map(|event| event["metadata"]["conversation_id"].clone()).collect();
-    assert_eq!(done, [10, 40, 30], "{:?}", names(&events));
+    assert_eq!(done, [json!(10), json!(40), json!(30)], "{:?}", names(&events));
     workspace.turing(&["validate"]).expect_code(0);
 }
