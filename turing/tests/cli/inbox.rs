@@ -101,6 +101,30 @@ fn a_run_whose_definition_cannot_be_read_is_named() {
 }
 
 #[test]
+fn nobody_answers_in_a_run_that_is_over_and_has_not_ended_the_posting() {
+    let workspace = waiting(1);
+    write(
+        &workspace,
+        "INSERT INTO execution_events
+            (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+         SELECT '00000000-0000-4000-8000-000000000001', aggregate_type, aggregate_id,
+            aggregate_version + 1, 'workflow_failed',
+            json_object('run_id', event_data ->> 'run_id', 'workflow_id', 3001, 'error', 'x')
+         FROM execution_events WHERE aggregate_type = 'workflow'",
+    );
+    assert!(postings(&inbox(&workspace)).is_empty());
+    let (events, run) = (workspace.events(1), workspace.runs()[0]["run_id"].clone());
+    let over = format!("posting 1 is open in run {}, which is over", run.as_str().unwrap());
+    let fail = ["answer", "1", "10", "--fail", "refused", "--because", "x", "--by", "anna"];
+    let claim = ["inbox", "claim", "1", "10", "--by", "anna"];
+    for refused in [&fail[..], &claim[..]] {
+        let told = workspace.turing(refused).expect_code(1).stderr;
+        assert!(told.contains(&over), "{told}");
+    }
+    assert_eq!(workspace.events(1), events);
+}
+
+#[test]
 fn a_question_of_several_lines_is_shown_as_it_was_written() {
     let workspace = Workspace::new();
     workspace.postings(1);
