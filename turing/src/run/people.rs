@@ -3,6 +3,7 @@
 
 mod awaited;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,20 +92,30 @@ impl Run<'_> {
     async fn look_again(&mut self) -> Result<(), RunError> {
         let again = self.people.again.iter().copied();
         let free: Vec<_> = again.filter(|posting| !self.is_taken(*posting)).collect();
-        let shared = self.shared.clone();
-        for posting in free {
-            if !self.goes_on() {
-                return Ok(());
-            }
-            self.people.again.remove(&posting);
-            let is_left = self.report.left.iter().any(|left| left.posting == posting);
-            if self.people.knows(posting) && !is_left {
-                let looking = shared.recording(posting, look(shared.clone(), posting));
-                let looked = self.telling(looking).await?;
-                self.take(looked).await?;
-            }
+        if free.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let left: BTreeSet<_> = self.report.left.iter().map(|left| left.posting).collect();
+        let mut free = free.into_iter();
+        let mut looking = JoinSet::new();
+        loop {
+            // others would wait for as long as all of them take one after the other
+            while looking.len() < SIDE_BY_SIDE
+                && self.goes_on()
+                && let Some(posting) = free.next()
+            {
+                self.people.again.remove(&posting);
+                if self.people.knows(posting) && !left.contains(&posting) {
+                    let shared = self.shared.clone();
+                    looking.spawn(async move {
+                        let looker = shared.clone();
+                        shared.recording(posting, look(looker, posting)).await
+                    });
+                }
+            }
+            let Some(looked) = self.telling(looking.join_next()).await else { return Ok(()) };
+            self.take(looked??).await?;
+        }
     }
 
     /// Goes on without a posting, if it alone cannot go on.
