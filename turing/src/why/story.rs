@@ -156,8 +156,9 @@ impl Story {
     ) {
         let current = self.run.as_ref().map(PostingRun::run_id);
         let is_own = run_id.is_none() || run_id == current;
-        let is_worse = self.worst.as_ref().is_none_or(|known| known.reason < reason);
-        if is_own && is_worse && !self.is_terminal {
+        // of equals the last one ended the posting
+        let is_worst = self.worst.as_ref().is_none_or(|known| known.reason <= reason);
+        if is_own && is_worst && !self.is_terminal {
             let failure_type = at.and_then(|id| self.failed.get(&id)).cloned();
             self.worst = Some(PathEnd { reason, at, rule, to, failure_type });
         }
