@@ -109,7 +109,7 @@ fn nobody_answers_in_a_run_that_is_over_and_has_not_ended_the_posting() {
             (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
          SELECT '00000000-0000-4000-8000-000000000001', aggregate_type, aggregate_id,
             aggregate_version + 1, 'workflow_failed',
-            json_object('run_id', event_data ->> 'run_id', 'workflow_id', 3001, 'error', 'x')
+            json_object('run_id', json_extract(event_data, '$.run_id'), 'workflow_id', 3001, 'error', 'x')
          FROM execution_events WHERE aggregate_type = 'workflow'",
     );
     assert!(postings(&inbox(&workspace)).is_empty());
