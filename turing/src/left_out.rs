@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use es_core::event::{DecodeError, RecordedEvent, StreamId};
-use es_core::execution::StreamVersion;
+use es_core::execution::{LoadError, StreamVersion};
 use serde::Serialize;
 
 /// An event that cannot be read.
@@ -27,6 +27,23 @@ impl LeftOut {
     /// This event, which is none that programs know.
     pub fn undecoded(event: &RecordedEvent, error: &DecodeError) -> Self {
         Self::new(event, reason_of(error))
+    }
+
+    /// The event that keeps a stream from being read.
+    ///
+    /// # Errors
+    ///
+    /// What is no fault of an event.
+    pub(crate) fn of(error: LoadError) -> Result<Self, LoadError> {
+        match error {
+            LoadError::Decode { stream, version, source } => {
+                Ok(Self { stream, version, reason: reason_of(&source) })
+            }
+            LoadError::Gap { stream, version, .. } => {
+                Ok(Self { stream, version, reason: "it is missing".to_owned() })
+            }
+            other => Err(other),
+        }
     }
 }
 

@@ -31,6 +31,17 @@ pub enum PeopleError {
         /// The posting.
         posting: PostingId,
     },
+    /// The run is over, and has not ended the posting.
+    #[error(
+        "posting {posting} is open in run {run_id}, which is over, so that nobody would go on with an \
+         answer; the next run takes it"
+    )]
+    RunOver {
+        /// The posting.
+        posting: PostingId,
+        /// The run.
+        run_id: RunId,
+    },
     /// The definition of the run is not in the store.
     #[error(
         "run {run_id} began before definitions were kept with runs, so that nobody can answer in it; \

@@ -115,8 +115,12 @@ pub enum Why {
         since: Option<Timestamp>,
         /// When the task is overdue, if it ever is.
         due_at: Option<Timestamp>,
+        /// Whether that is past, and not recorded: it can still be answered.
+        is_overdue: bool,
         /// Who has claimed the task.
         claimed_by: Option<String>,
+        /// Whether a process works on the run, which records that it is overdue.
+        worked: Worked,
     },
     /// An attempt failed, and is repeated.
     Retry {

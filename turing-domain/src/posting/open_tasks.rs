@@ -20,6 +20,8 @@ use crate::posting::run::PostingRun;
 pub struct OpenTasks {
     run: Option<PostingRun>,
     tasks: BTreeMap<ConversationId, OpenTask>,
+    /// The claims of tasks that wait for a group again, and are open when it has finished.
+    held: BTreeMap<ConversationId, (Attempt, TaskClaim)>,
 }
 
 /// A task that waits for a person.
@@ -74,7 +76,7 @@ impl OpenTasks {
         use PostingEvent::*;
         match event {
             PostingEnteredRun { .. } => {
-                *self = Self { run: Some(PostingRun::default()), tasks: BTreeMap::new() };
+                *self = Self { run: Some(PostingRun::default()), ..Self::default() };
             }
             PostingTerminal { .. } | PostingStateImported { .. } => {
                 *self = Self::default();
@@ -92,13 +94,17 @@ impl OpenTasks {
         let Some(run) = &mut self.run else { return };
         run.evolve(event);
         let open = open_to_people(workflow, run);
-        self.tasks.retain(|_, task| open.contains(&task.attempt));
+        for (id, task) in self.tasks.extract_if(.., |_, task| !open.contains(&task.attempt)) {
+            self.held.extend(task.claim.map(|claim| (id, (task.attempt, claim))));
+        }
+        self.held.retain(|id, (attempt, _)| run.attempt_at(*id) == Some(*attempt));
         for attempt in open {
-            self.tasks.entry(attempt.conversation_id).or_insert(OpenTask {
+            let id = attempt.conversation_id;
+            self.tasks.entry(id).or_insert_with(|| OpenTask {
                 attempt,
                 since: recorded_at,
                 opened_by: event_id,
-                claim: None,
+                claim: self.held.remove(&id).map(|(_, claim)| claim),
             });
         }
     }

@@ -51,7 +51,7 @@ pub(super) async fn execute(args: AnswerArgs, output: &mut Output) -> Result<Ver
         (None, false, _) => Given::Fields(split(&fields)?),
         (None, true, Some(fail)) => Given::Whole(HumanAnswer::Failed {
             failure_type: failure_type(&fail)?,
-            error: because.unwrap_or_default().replace('\0', "\u{fffd}"),
+            error: reason(because.unwrap_or_default())?,
         }),
         (None, true, None) => {
             let what = "give the answer: --output FILE, --field NAME=VALUE, or --fail TYPE --because \
@@ -115,6 +115,17 @@ fn split(fields: &[String]) -> Result<Vec<(String, String)>, Failure> {
         }
     });
     split.collect()
+}
+
+/// Why it cannot be done, which somebody has to read.
+fn reason(text: String) -> Result<String, Failure> {
+    match text.trim().is_empty() {
+        true => {
+            let what = "--because takes the reason, which whoever looks at the posting will read";
+            Err(Failure::Usage { what: what.to_owned() })
+        }
+        false => Ok(text),
+    }
 }
 
 fn failure_type(text: &str) -> Result<FailureType, Failure> {

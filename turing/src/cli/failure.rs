@@ -219,9 +219,10 @@ fn verdict_of(error: &crate::cutover::CutoverError) -> Verdict {
 fn verdict_of_people(error: &crate::people::PeopleError) -> Verdict {
     use crate::people::PeopleError;
     match error {
-        PeopleError::NotInRun { .. } | PeopleError::Stale { .. } | PeopleError::Claimed { .. } => {
-            Verdict::Found
-        }
+        PeopleError::NotInRun { .. }
+        | PeopleError::RunOver { .. }
+        | PeopleError::Stale { .. }
+        | PeopleError::Claimed { .. } => Verdict::Found,
         PeopleError::NoDefinition { .. }
         | PeopleError::Form { .. }
         | PeopleError::Refused(_)

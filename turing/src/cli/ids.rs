@@ -79,7 +79,14 @@ impl<R: Read> Ids<R> {
             has_begun = true;
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let part = &buffer[..end.unwrap_or(buffer.len())];
-            line.extend(part.iter().take(LONGEST.saturating_sub(line.len())));
+            for byte in part {
+                // of white space one byte is enough, so that none of it hides what stands behind
+                let is_more =
+                    byte.is_ascii_whitespace() && line.last().is_none_or(u8::is_ascii_whitespace);
+                if !is_more && line.len() < LONGEST {
+                    line.push(*byte);
+                }
+            }
             let taken = part.len() + usize::from(end.is_some());
             self.reader.consume(taken);
             if end.is_some() {
@@ -207,6 +214,13 @@ mod tests {
         assert_eq!(read(b"7\nseven\n8\n"), [id(7), other(2, "seven"), id(8)]);
         assert_eq!(read(b"\n\n99999999999"), [other(3, "99999999999")]);
         assert_eq!(read(b"\xff\n"), [other(1, "\u{fffd}")]);
+    }
+
+    #[test]
+    fn white_space_of_any_length_hides_nothing() {
+        let blanks = " ".repeat(2 * LONGEST);
+        let text = format!("{blanks}7{blanks}\n8{blanks}x\n");
+        assert_eq!(read(text.as_bytes()), [Line::Id(PostingId(7)), other(2, "8 x")]);
     }
 
     #[test]

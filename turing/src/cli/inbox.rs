@@ -1,14 +1,15 @@
 //! `turing inbox`: what waits for people, and who has claimed it.
 
 use clap::{Args, Subcommand};
+use es_core::Aggregate;
 use serde_json::json;
-use turing_domain::{ConversationId, PostingId};
+use turing_domain::{ConversationId, Posting, PostingId, RunId};
 
 use super::output::{Output, counted, shown};
 use super::run_name::{self, RunName};
 use super::show::second;
-use super::{Common, Failure, Verdict, held_back};
-use crate::left_out::named;
+use super::{Common, Failure, Verdict, held_back, telling};
+use crate::left_out::{LeftOut, named};
 use crate::people::{
     Asked, Claimed, FormField, Inbox, InboxFilter, InboxTask, claim, inbox, release,
 };
@@ -105,9 +106,14 @@ impl TaskArgs {
     /// What is asked of this task by whom.
     pub(super) fn asked(&self, who: WhoArgs) -> Result<Asked, Failure> {
         let WhoArgs { by, take_over, execution } = who;
-        let login = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let name_in =
+            |variable: &&str| std::env::var(variable).ok().filter(|name| !name.is_empty());
+        let login = || ["USER", "LOGNAME"].iter().find_map(name_in);
+        let what = match by {
+            Some(_) => "--by takes a name, and TURING_BY has one, if it is set",
+            None => "say who you are with --by NAME; this process has no login name",
+        };
         let by = by.or_else(login).filter(|by| !by.trim().is_empty());
-        let what = "say who you are with --by NAME; this process has no login name";
         let by = by.ok_or_else(|| Failure::Usage { what: what.to_owned() })?;
         if take_over.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
             let what = "--take-over takes the reason, which the one who had it will read";
@@ -157,6 +163,7 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
         posting: None,
         for_whom: args.for_whom.clone(),
         limit: args.limit,
+        is_brief: args.ids,
     };
     let inbox = inbox(store, &filter).await?;
     if args.common.json {
@@ -165,10 +172,32 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
         for task in &inbox.tasks {
             output.text(format_args!("{} {}", task.posting_id, task.conversation_id));
         }
+        tell_missing(&inbox);
     } else {
         tell(&inbox, output);
     }
     Ok(Verdict::Well)
+}
+
+/// Tells beside ids, which other programs read, what is not among them.
+fn tell_missing(inbox: &Inbox) {
+    if inbox.more > 0 {
+        telling::tell(format_args!("{} more; --limit N lists more of them", inbox.more));
+    }
+    for run_id in &inbox.unknown_runs {
+        telling::tell(unknown(*run_id));
+    }
+    if !inbox.left_out.is_empty() {
+        telling::tell(named(&inbox.left_out));
+    }
+}
+
+fn unknown(run_id: RunId) -> String {
+    let show = command(format_args!("run show {run_id} --definition"));
+    format!(
+        "of run {run_id} it is not known what waits, as its definition is not in the store or cannot be \
+         read; `{show}` says more"
+    )
 }
 
 fn tell(inbox: &Inbox, output: &mut Output) {
@@ -185,9 +214,7 @@ fn tell(inbox: &Inbox, output: &mut Output) {
         (_, more) => output.line(format_args!("\nand {more} more; --limit N lists more of them")),
     }
     for run_id in unknown_runs {
-        output.line(format_args!(
-            "of run {run_id} it is not known what waits: it began before definitions were kept"
-        ));
+        output.line(unknown(*run_id));
     }
     if !left_out.is_empty() {
         output.hanging("", &named(left_out));
@@ -215,6 +242,13 @@ fn tell_task(task: &InboxTask, longest: usize, output: &mut Output) {
         second(task.since),
     ));
     match (&task.input, &task.no_input) {
+        // who looks at one task reads its question as it was written
+        (Some(input), _) if longest == usize::MAX && input.contains('\n') => {
+            output.line("  asked:");
+            for line in input.lines() {
+                output.line(format_args!("    {line}"));
+            }
+        }
         (Some(input), _) => output.hanging("  asked: ", &shown(input, longest)),
         (None, Some(reason)) => output.hanging("  what is asked cannot be said: ", reason),
         (None, None) => {}
@@ -250,6 +284,17 @@ async fn show(store: &Store, args: &ShowArgs, output: &mut Output) -> Result<Ver
     };
     let inbox = inbox(store, &filter).await?;
     let Some(task) = inbox.tasks.first() else {
+        let is_its = |left_out: &&LeftOut| {
+            let stream = &left_out.stream;
+            stream.aggregate_type() == Posting::TYPE && stream.aggregate_id() == posting.to_string()
+        };
+        if let Some(LeftOut { stream, version, reason }) = inbox.left_out.iter().find(is_its) {
+            let what = format!(
+                "what waits in posting {posting} is not known, since event {version} of {stream} cannot \
+                 be read: {reason}"
+            );
+            return Err(Failure::NotFound { what });
+        }
         let list = command("inbox");
         let what = format!(
             "nothing waits for a person at conversation {conversation} of posting {posting}; `{list}` \

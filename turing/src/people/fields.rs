@@ -56,16 +56,53 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The types that a schema names.
+/// What is asked where there is no form.
+static NOTHING: Value = Value::Null;
+
+/// So many references and alternatives within one another are followed; a schema may refer to itself.
+const DEEPEST: usize = 8;
+
+/// The schema that is referred to within its form, if one is.
+fn resolved<'a>(form: &'a Value, schema: &'a Value) -> &'a Value {
+    let mut schema = schema;
+    for _ in 0..DEEPEST {
+        let reference = schema.get("$ref").and_then(Value::as_str);
+        let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
+        match pointer.and_then(|pointer| form.pointer(pointer)) {
+            Some(meant) => schema = meant,
+            None => break,
+        }
+    }
+    schema
+}
+
+/// The types that a schema names, itself or by its alternatives; none if it may be anything.
 struct Types<'a>(Vec<&'a str>);
 
 impl<'a> Types<'a> {
-    fn of(schema: &'a Value) -> Self {
-        Self(match schema.get("type") {
-            Some(Value::String(one)) => vec![one.as_str()],
-            Some(Value::Array(some)) => some.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        })
+    fn of(form: &'a Value, schema: &'a Value) -> Self {
+        Self(types(form, schema, DEEPEST))
+    }
+}
+
+fn types<'a>(form: &'a Value, schema: &'a Value, deepest: usize) -> Vec<&'a str> {
+    let Some(deepest) = deepest.checked_sub(1) else { return Vec::new() };
+    let schema = resolved(form, schema);
+    match schema.get("type") {
+        Some(Value::String(one)) => return vec![one.as_str()],
+        Some(Value::Array(some)) => return some.iter().filter_map(Value::as_str).collect(),
+        _ => {}
+    }
+    let parts = |name: &str| schema.get(name).and_then(Value::as_array);
+    let types_of = |part: &'a Value| types(form, part, deepest);
+    if let Some(all) = parts("allOf") {
+        return all.iter().map(types_of).find(|types| !types.is_empty()).unwrap_or_default();
+    }
+    let alternatives = parts("anyOf").or_else(|| parts("oneOf")).into_iter().flatten();
+    let alternatives: Vec<_> = alternatives.map(types_of).collect();
+    match alternatives.iter().any(Vec::is_empty) {
+        true => Vec::new(),
+        false => alternatives.concat(),
     }
 }
 
@@ -98,7 +135,8 @@ fn choices(schema: &Value) -> Option<Vec<&Value>> {
 }
 
 /// What a field may be, in words.
-fn words(schema: &Value) -> Option<String> {
+fn words(form: &Value, schema: &Value) -> Option<String> {
+    let schema = resolved(form, schema);
     if let Some(choices) = choices(schema) {
         let shown = choices.iter().map(|choice| match choice {
             Value::String(text) => text.clone(),
@@ -110,7 +148,7 @@ fn words(schema: &Value) -> Option<String> {
             _ => format!("one of {}", shown.join(", ")),
         });
     }
-    let types = Types::of(schema);
+    let types = Types::of(form, schema);
     (!types.0.is_empty()).then(|| types.to_string())
 }
 
@@ -125,7 +163,7 @@ pub fn fields_of(form: &JsonSchema) -> Vec<FormField> {
         |name: &str| required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)));
     let fields = properties(form).into_iter().flatten().map(|(name, schema)| FormField {
         name: name.clone(),
-        what: words(schema),
+        what: words(form.document(), schema),
         is_required: is_required(name),
         description: schema.get("description").and_then(Value::as_str).map(str::to_owned),
     });
@@ -142,20 +180,24 @@ pub fn from_fields(
     fields: &[(String, String)],
 ) -> Result<Value, FieldError> {
     let known = form.and_then(properties);
-    let is_closed = form.is_some_and(|form| {
-        form.document().get("additionalProperties") == Some(&Value::Bool(false))
-    });
+    let document = form.map_or(&NOTHING, JsonSchema::document);
+    // of what a name must match the form itself judges
+    let others = match document.get("patternProperties") {
+        Some(_) => None,
+        None => document.get("additionalProperties"),
+    };
+    let is_closed = others == Some(&Value::Bool(false));
     let mut object = Map::new();
     for (name, text) in fields {
-        let schema = known.and_then(|known| known.get(name));
-        if schema.is_none() && is_closed {
+        let schema = known.and_then(|known| known.get(name)).or(others);
+        if is_closed && known.is_none_or(|known| !known.contains_key(name)) {
             let known = known.into_iter().flatten().map(|(name, _)| name.clone()).collect();
             return Err(FieldError::Unknown { name: name.clone(), known });
         }
         let value = match schema {
-            Some(schema) => typed(schema, text).ok_or_else(|| FieldError::Value {
+            Some(schema) => typed(document, schema, text).ok_or_else(|| FieldError::Value {
                 name: name.clone(),
-                what: words(schema).unwrap_or_default(),
+                what: words(document, schema).unwrap_or_default(),
                 text: text.clone(),
             })?,
             None => Value::String(text.clone()),
@@ -168,14 +210,15 @@ pub fn from_fields(
 }
 
 /// The value that a text stands for.
-fn typed(schema: &Value, text: &str) -> Option<Value> {
+fn typed(form: &Value, schema: &Value, text: &str) -> Option<Value> {
+    let schema = resolved(form, schema);
     if let Some(choices) = choices(schema) {
         let as_json = serde_json::from_str::<Value>(text).ok();
         let is_meant =
             |choice: &&&Value| choice.as_str() == Some(text) || as_json.as_ref() == Some(**choice);
         return choices.iter().find(is_meant).map(|choice| (*choice).clone());
     }
-    let Types(types) = Types::of(schema);
+    let Types(types) = Types::of(form, schema);
     if types.is_empty() {
         return Some(Value::String(text.to_owned()));
     }
@@ -264,6 +307,54 @@ mod tests {
         assert_eq!(told(&[("note", "a"), ("note", "b")]), "field `note` is given twice");
         let unknown = told(&[("vedict", "pass")]);
         assert!(unknown.starts_with("the form has no field `vedict`; it has "), "{unknown}");
+    }
+
+    #[test]
+    fn references_and_alternatives_say_what_a_value_may_be() {
+        let review = form(json!({
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "$defs": {
+                "grade": {"type": "integer"},
+                "verdict": {"enum": ["pass", "fail"]},
+                "round": {"anyOf": [{"$ref": "#/$defs/round"}]},
+            },
+            "properties": {
+                "grade": {"$ref": "#/$defs/grade"},
+                "verdict": {"$ref": "#/$defs/verdict"},
+                "either": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/grade"}]},
+                "part": {"allOf": [{"minimum": 1}, {"$ref": "#/$defs/grade"}]},
+                "round": {"$ref": "#/$defs/round"},
+                "any": {"oneOf": [{"type": "integer"}, {"minLength": 1}]},
+            },
+        }));
+        let fields = given(&[
+            ("grade", "7"),
+            ("verdict", "pass"),
+            ("either", "8"),
+            ("part", "9"),
+            ("round", "1"),
+            ("any", "2"),
+            ("more", "3"),
+        ]);
+        let expected = json!({
+            "grade": 7, "verdict": "pass", "either": 8, "part": 9, "round": "1", "any": "2", "more": 3,
+        });
+        assert_eq!(from_fields(Some(&review), &fields), Ok(expected));
+        let told = from_fields(Some(&review), &given(&[("either", "perhaps")])).unwrap_err();
+        let either = "field `either` is true or false or a whole number, not `perhaps`";
+        assert_eq!(told.to_string(), either);
+        let told = fields_of(&review).into_iter().find(|field| field.name == "verdict").unwrap();
+        assert_eq!(told.what.as_deref(), Some("one of pass, fail"));
+    }
+
+    #[test]
+    fn a_field_may_be_one_whose_name_fits_a_pattern() {
+        let closed = form(json!({
+            "additionalProperties": false,
+            "patternProperties": {"^x_": {"type": "string"}},
+        }));
+        assert_eq!(from_fields(Some(&closed), &given(&[("x_a", "5")])), Ok(json!({"x_a": "5"})));
     }
 
     #[test]

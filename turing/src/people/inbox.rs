@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use es_core::Repository;
 use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
+use es_core::execution::StoreErrorKind;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::{
-    ActorId, ConversationId, InputValues, OpenTask, OpenTasks, Posting, PostingEvent, PostingId,
-    RunId, Workflow, WorkflowEvent, WorkflowId, WorkflowRuns,
+    ActorId, Conversation, ConversationId, InputValues, OpenTask, OpenTasks, Posting, PostingEvent,
+    PostingId, RunId, Workflow, WorkflowEvent, WorkflowId, WorkflowRuns,
 };
 
 use super::{FormField, PeopleError, fields_of};
-use crate::definition::recorded;
+use crate::definition::{RecordedError, recorded};
 use crate::left_out::LeftOut;
 use crate::store::Store;
 
@@ -30,6 +31,8 @@ pub struct InboxFilter {
     pub for_whom: Option<String>,
     /// So many at most; those that are due first.
     pub limit: usize,
+    /// Without what is asked, for which the events and the data of each posting are read.
+    pub is_brief: bool,
 }
 
 /// What waits for people.
@@ -39,7 +42,8 @@ pub struct Inbox {
     pub tasks: Vec<InboxTask>,
     /// How many more there are than were asked for.
     pub more: usize,
-    /// Runs in progress whose definition is not in the store, so that it is not known what waits.
+    /// Runs in progress whose definition is not in the store, or cannot be read, so that it is not known
+    /// what waits.
     pub unknown_runs: Vec<RunId>,
     /// Events of these postings that cannot be read; their tasks are not among these.
     pub left_out: Vec<LeftOut>,
@@ -72,7 +76,7 @@ pub struct InboxTask {
     pub claimed_by: Option<String>,
     /// Since when.
     pub claimed_at: Option<Timestamp>,
-    /// What is asked.
+    /// What is asked, if that was to be said.
     pub input: Option<String>,
     /// Why that cannot be said.
     pub no_input: Option<String>,
@@ -118,8 +122,23 @@ pub async fn inbox(store: &Store, filter: &InboxFilter) -> Result<Inbox, PeopleE
     });
     inbox.more = found.len().saturating_sub(filter.limit);
     found.truncate(filter.limit);
+    let postings = Repository::<Posting>::new(&store.events);
     for (posting, workflow, task) in found {
-        inbox.tasks.push(shown(store, posting, &workflow, &task).await?);
+        let asked = match filter.is_brief {
+            true => None,
+            false => match postings.load(&posting).await {
+                Ok(loaded) => Some(asked(store, posting, &loaded.state, &workflow, &task).await?),
+                // of an event before the run: nobody can answer it
+                Err(error) => {
+                    let left_out = LeftOut::of(error)?;
+                    if !inbox.left_out.contains(&left_out) {
+                        inbox.left_out.push(left_out);
+                    }
+                    continue;
+                }
+            },
+        };
+        inbox.tasks.push(shown(posting, &workflow, &task, asked));
     }
     Ok(inbox)
 }
@@ -166,7 +185,12 @@ async fn open_runs(
             (Some(known), _) => known.clone(),
             (None, None) => None,
             (None, Some(digest)) => {
-                let kept = recorded(store, &digest).await?.map(|kept| Arc::new(kept.workflow));
+                let kept = match recorded(store, &digest).await {
+                    Ok(kept) => kept.map(|kept| Arc::new(kept.workflow)),
+                    Err(RecordedError::Store(error)) => return Err(error.into()),
+                    // what waits in other runs is known all the same
+                    Err(_) => None,
+                };
                 known.insert(digest, kept.clone());
                 kept
             }
@@ -230,34 +254,50 @@ fn is_asked_for(filter: &InboxFilter, posting: PostingId, task: &OpenTask) -> bo
         && filter.for_whom.as_ref().is_none_or(is_theirs)
 }
 
-/// A task with what is asked, by the definition that the run began with.
-async fn shown(
+fn conversation_of<'a>(workflow: &'a Workflow, task: &OpenTask) -> &'a Conversation {
+    let conversation = workflow.conversation(task.attempt.conversation_id);
+    conversation.expect("a task is one of a conversation of the definition")
+}
+
+/// What is asked, by the definition that the run began with, or why that cannot be said.
+async fn asked(
     store: &Store,
+    posting: PostingId,
+    state: &Posting,
+    workflow: &Workflow,
+    task: &OpenTask,
+) -> Result<Result<String, String>, PeopleError> {
+    let conversation = conversation_of(workflow, task);
+    Ok(match store.postings.data(posting).await {
+        Ok(None) => Err("the posting is not registered in this store".to_owned()),
+        Ok(Some(data)) => {
+            let workflow_id = workflow.id;
+            let values =
+                InputValues { posting_id: posting, workflow_id, data: &data, posting: state };
+            values.render(conversation).map_err(|unresolved| unresolved.to_string())
+        }
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => Err(error.to_string()),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+/// A task with what is asked, if that was to be said.
+fn shown(
     posting: PostingId,
     workflow: &Workflow,
     task: &OpenTask,
-) -> Result<InboxTask, PeopleError> {
+    asked: Option<Result<String, String>>,
+) -> InboxTask {
     let attempt = task.attempt;
-    let conversation = workflow.conversation(attempt.conversation_id);
-    let conversation = conversation.expect("a task is one of a conversation of the definition");
+    let conversation = conversation_of(workflow, task);
     let person = workflow.person_at(conversation);
     let form = person.and_then(|person| person.form.as_ref());
-    let postings = Repository::<Posting>::new(&store.events);
-    let state = postings.load(&posting).await?.state;
-    let input = match store.postings.data(posting).await? {
-        None => Err("the posting is not registered in this store".to_owned()),
-        Some(data) => {
-            let workflow_id = workflow.id;
-            let values =
-                InputValues { posting_id: posting, workflow_id, data: &data, posting: &state };
-            values.render(conversation).map_err(|unresolved| unresolved.to_string())
-        }
+    let (input, no_input) = match asked {
+        None => (None, None),
+        Some(Ok(input)) => (Some(input), None),
+        Some(Err(reason)) => (None, Some(reason)),
     };
-    let (input, no_input) = match input {
-        Ok(input) => (Some(input), None),
-        Err(reason) => (None, Some(reason)),
-    };
-    Ok(InboxTask {
+    InboxTask {
         posting_id: posting,
         conversation_id: conversation.id,
         conversation: conversation.name.clone(),
@@ -274,5 +314,5 @@ async fn shown(
         no_input,
         fields: form.map(fields_of).unwrap_or_default(),
         has_form: form.is_some(),
-    })
+    }
 }

@@ -5,7 +5,7 @@ use es_core::{Aggregate, Repository};
 use futures_util::TryStreamExt;
 use turing_domain::{
     Attempt, ConversationId, FailureType, HumanAnswer, OpenTask, OpenTasks, Posting, PostingEvent,
-    PostingId, RunId, Workflow, WorkflowRuns,
+    PostingId, RunId, RunStatus, Workflow, WorkflowRuns,
 };
 
 use super::PeopleError;
@@ -94,7 +94,9 @@ impl Standing {
         let (run_id, workflow_id) = (run.run_id(), run.workflow_id());
         let runs = Repository::<WorkflowRuns>::new(&store.events);
         let runs = runs.load(&workflow_id).await?.state;
-        let digest = runs.run(run_id).and_then(|run| run.definition_digest.as_deref());
+        let known = runs.run(run_id);
+        let is_over = known.is_some_and(|run| run.status != RunStatus::Open);
+        let digest = known.and_then(|run| run.definition_digest.as_deref());
         let kept = match digest {
             Some(digest) => recorded(store, digest).await?,
             None => None,
@@ -110,6 +112,10 @@ impl Standing {
         }
         // it may have gone on to another run meanwhile
         match standing.state.run().is_some_and(|run| run.run_id() == run_id) {
+            // what has ended in it is told
+            true if is_over && !standing.state.is_terminal() => {
+                Err(PeopleError::RunOver { posting, run_id })
+            }
             true => Ok(standing),
             false => Err(PeopleError::NotInRun { posting }),
         }

@@ -1,6 +1,6 @@
 //! Hearing what other processes write while a run goes on.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What somebody wrote. This process may have been it: whoever hears looks, and what it knows already
 /// changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Heard {
     /// A person's task of this posting ended in the run.
     Posting(PostingId),
@@ -37,13 +37,14 @@ pub(super) struct Ears(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    heard: Mutex<VecDeque<Heard>>,
+    // of what is not looked at yet one word is enough, and a run may not look for long
+    heard: Mutex<BTreeSet<Heard>>,
     news: Notify,
 }
 
 impl Ears {
     /// All that was heard since it was last asked.
-    pub(super) fn take(&self) -> VecDeque<Heard> {
+    pub(super) fn take(&self) -> BTreeSet<Heard> {
         std::mem::take(&mut *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -53,12 +54,7 @@ impl Ears {
     }
 
     fn hear(&self, heard: Heard) {
-        let mut all = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        // of what is not looked at yet one word is enough
-        if !all.contains(&heard) {
-            all.push_back(heard);
-        }
-        drop(all);
+        self.0.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(heard);
         self.0.news.notify_one();
     }
 
@@ -146,7 +142,7 @@ mod tests {
         }
         ears.wait().await;
         let heard = [PostingId(1), PostingId(2)].map(Heard::Posting);
-        assert_eq!(ears.take(), heard);
+        assert_eq!(ears.take(), BTreeSet::from(heard));
         assert!(ears.take().is_empty());
     }
 }

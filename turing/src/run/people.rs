@@ -3,6 +3,7 @@
 
 mod awaited;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,7 @@ use es_core::execution::LoadError;
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::posting::overdue;
-use turing_domain::{
-    Attempt, FailureType, LlmUsage, OpenTasks, Posting, PostingId, PostingRejection,
-};
+use turing_domain::{Attempt, FailureType, LlmUsage, OpenTasks, Posting, PostingId};
 
 use super::apart::Done;
 use super::clocks::Moment;
@@ -93,20 +92,30 @@ impl Run<'_> {
     async fn look_again(&mut self) -> Result<(), RunError> {
         let again = self.people.again.iter().copied();
         let free: Vec<_> = again.filter(|posting| !self.is_taken(*posting)).collect();
-        let shared = self.shared.clone();
-        for posting in free {
-            if !self.goes_on() {
-                return Ok(());
-            }
-            self.people.again.remove(&posting);
-            let is_left = self.report.left.iter().any(|left| left.posting == posting);
-            if self.people.knows(posting) && !is_left {
-                let looking = shared.recording(posting, look(shared.clone(), posting));
-                let looked = self.telling(looking).await?;
-                self.take(looked).await?;
-            }
+        if free.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let left: BTreeSet<_> = self.report.left.iter().map(|left| left.posting).collect();
+        let mut free = free.into_iter();
+        let mut looking = JoinSet::new();
+        loop {
+            // others would wait for as long as all of them take one after the other
+            while looking.len() < SIDE_BY_SIDE
+                && self.goes_on()
+                && let Some(posting) = free.next()
+            {
+                self.people.again.remove(&posting);
+                if self.people.knows(posting) && !left.contains(&posting) {
+                    let shared = self.shared.clone();
+                    looking.spawn(async move {
+                        let looker = shared.clone();
+                        shared.recording(posting, look(looker, posting)).await
+                    });
+                }
+            }
+            let Some(looked) = self.telling(looking.join_next()).await else { return Ok(()) };
+            self.take(looked??).await?;
+        }
     }
 
     /// Goes on without a posting, if it alone cannot go on.
@@ -210,7 +219,12 @@ async fn look(shared: Arc<Shared>, posting: PostingId) -> Result<Done, RunError>
     Ok(Done::Found(found, seen))
 }
 
-async fn standing(shared: &Shared, posting: PostingId, seen: Moment) -> Result<Entered, RunError> {
+/// Where a posting stands now, and what opened its positions.
+pub(super) async fn standing(
+    shared: &Shared,
+    posting: PostingId,
+    seen: Moment,
+) -> Result<Entered, RunError> {
     let state = load(shared, posting).await?;
     settle(shared, posting, state, seen).await
 }
@@ -251,15 +265,12 @@ async fn record_overdue(
     let conversation = workflow.conversation(attempt.conversation_id);
     let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
     let failure = overdue(attempt, limit.unwrap_or_default(), seen.wall);
-    let decide = |posting: &Posting| match posting.fail(workflow, &failure) {
-        Err(
-            PostingRejection::AlreadyTerminal
-            | PostingRejection::NotInRun
-            | PostingRejection::OtherRun { .. }
-            | PostingRejection::NotOpen { .. }
-            | PostingRejection::OtherAttempt { .. },
-        ) => Ok(Vec::new()),
-        decided => decided,
+    // somebody else may have opened a member of the group again that it waits for, too
+    let is_open =
+        |posting: &Posting| posting.ready(workflow).iter().any(|step| step.attempt == attempt);
+    let decide = |posting: &Posting| match is_open(posting) {
+        true => posting.fail(workflow, &failure),
+        false => Ok(Vec::new()),
     };
     let metadata = shared.metadata(posting, Some(cause));
     let decision = shared.postings.by_id(&posting).decide(decide).metadata(metadata);

@@ -16,7 +16,9 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
+use super::enter::Entered;
 use super::moved::{AttemptResult, Moved};
+use super::people::standing;
 use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
@@ -143,7 +145,7 @@ async fn record(
     let ByActor { actor, attempted: Attempted { result, duration }, looked } = made;
     let pause = Duration::ZERO;
     let record = Record { shared, posting, attempt, actor, cause, looked, seen, pause };
-    match result {
+    let recorded = match result {
         Ok(Answer { output, llm }) => {
             shared.pauses.answered(actor, seen.at);
             let completion = Completion { attempt, output, duration: Some(duration), llm };
@@ -166,6 +168,18 @@ async fn record(
             };
             shared.patience.insist(|| record.failed(&failure, duration)).await
         }
+    };
+    match recorded {
+        // a person's answer has opened a member of the group again: it is made once more after that
+        Err(RunError::Step(StepError::Rejected {
+            source: PostingRejection::Waiting { .. },
+            ..
+        })) => {
+            let looking = || standing(shared, posting, seen);
+            let Entered { state, causes } = shared.patience.insist(looking).await?;
+            Ok(Moved { causes, ..Moved::elsewhere(state) })
+        }
+        recorded => recorded,
     }
 }
 
@@ -174,11 +188,11 @@ pub(super) async fn load(shared: &Shared, posting: PostingId) -> Result<Posting,
     Ok(loaded.map_err(|source| StepError::Load { posting, source })?.state)
 }
 
-/// Who makes the attempt, if the posting is still waiting for it.
+/// Who makes the attempt, if the posting is still waiting for it, and for no group first.
 fn actor_at(shared: &Shared, state: &Posting, attempt: Attempt) -> Option<ActorId> {
-    let current = state.run()?.attempt_at(attempt.conversation_id)?;
-    let conversation = shared.definition.workflow.conversation(attempt.conversation_id)?;
-    (current == attempt).then_some(conversation.actor)
+    let steps = state.ready(&shared.definition.workflow);
+    let step = steps.iter().find(|step| step.attempt == attempt)?;
+    Some(step.conversation.actor)
 }
 
 /// Recording the result of one attempt.

@@ -125,7 +125,9 @@ impl Why {
         match &mut alike {
             Self::Retry { due_at, .. } => *due_at = Timestamp::EPOCH,
             Self::Ready { since, .. } => *since = None,
-            Self::Person { since, due_at, .. } => (*since, *due_at) = (None, None),
+            Self::Person { since, due_at, .. } => {
+                (*since, *due_at) = (None, due_at.map(|_| Timestamp::EPOCH));
+            }
             _ => {}
         }
         alike

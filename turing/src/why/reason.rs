@@ -109,13 +109,15 @@ impl Story {
             let group = conversation.wait_for_group.clone().unwrap_or_default();
             return Why::Group { place, group, open };
         }
-        let since = self.since(id);
+        let since = self.since(workflow, conversation);
         let is_model = matches!(actor.kind, ActorKind::Llm(_));
         if !is_model && !matches!(actor.kind, ActorKind::Script(_)) {
             let limit = workflow.time_limit(conversation);
             let due_at = since.zip(limit).map(|(since, limit)| since.plus(limit));
             let claimed_by = self.claims.get(&id).cloned();
-            return Why::Person { place, actor: whom(actor), since, due_at, claimed_by };
+            let is_overdue = due_at.is_some_and(|due_at| due_at <= seen.now);
+            let actor = whom(actor);
+            return Why::Person { place, actor, since, due_at, is_overdue, claimed_by, worked };
         }
         match (position.due_at, seen.breaker(actor)) {
             (Some(due_at), _) if due_at > seen.now => repeat(due_at, place, worked),
@@ -169,7 +171,7 @@ impl Why {
     fn distance(&self) -> u8 {
         match self {
             Self::Ready { .. } | Self::Unrouted { .. } => 0,
-            Self::Retry { is_due: true, .. } => 1,
+            Self::Retry { is_due: true, .. } | Self::Person { is_overdue: true, .. } => 1,
             Self::Retry { .. } => 2,
             Self::Breaker { .. } => 3,
             Self::Person { .. } => 4,

@@ -6,7 +6,8 @@ use es_core::Aggregate;
 use es_core::event::{RecordedEvent, Timestamp};
 use turing_domain::posting::PostingRun;
 use turing_domain::{
-    ConversationId, EndReason, FailureType, Posting, PostingEvent, PostingId, RunId,
+    Conversation, ConversationId, EndReason, FailureType, Posting, PostingEvent, PostingId, RunId,
+    Workflow,
 };
 
 /// What is known of one posting from its events: where it stands, and how it ended. Outputs are not kept.
@@ -18,6 +19,8 @@ pub struct Story {
     last_event: Option<Timestamp>,
     /// Since when it stands at its open positions.
     since: BTreeMap<ConversationId, Timestamp>,
+    /// When it last ceased to stand at others.
+    left: BTreeMap<ConversationId, Timestamp>,
     /// Of what the last attempt at a conversation failed, if it did.
     failed: BTreeMap<ConversationId, FailureType>,
     /// Who has claimed the task of a person at a conversation.
@@ -135,6 +138,8 @@ impl Story {
             run.evolve(event);
         }
         let open = run.open();
+        let ceased = self.since.keys().filter(|id| !open.contains_key(*id));
+        self.left.extend(ceased.map(|id| (*id, at)));
         self.since.retain(|id, _| open.contains_key(id));
         for id in open.keys() {
             self.since.entry(*id).or_insert(at);
@@ -151,8 +156,9 @@ impl Story {
     ) {
         let current = self.run.as_ref().map(PostingRun::run_id);
         let is_own = run_id.is_none() || run_id == current;
-        let is_worse = self.worst.as_ref().is_none_or(|known| known.reason < reason);
-        if is_own && is_worse && !self.is_terminal {
+        // of equals the last one ended the posting
+        let is_worst = self.worst.as_ref().is_none_or(|known| known.reason <= reason);
+        if is_own && is_worst && !self.is_terminal {
             let failure_type = at.and_then(|id| self.failed.get(&id)).cloned();
             self.worst = Some(PathEnd { reason, at, rule, to, failure_type });
         }
@@ -181,8 +187,18 @@ impl Story {
         self.last_event
     }
 
-    pub(super) fn since(&self, id: ConversationId) -> Option<Timestamp> {
-        self.since.get(&id).copied()
+    /// Since when nothing of its run keeps it from going on at a conversation: it stands there, and at no
+    /// member of the group that is waited for.
+    pub(super) fn since(
+        &self,
+        workflow: &Workflow,
+        conversation: &Conversation,
+    ) -> Option<Timestamp> {
+        let since = self.since.get(&conversation.id).copied()?;
+        let group = conversation.wait_for_group.as_deref();
+        let members = group.into_iter().flat_map(|group| workflow.members_of(group));
+        let left = members.filter_map(|member| self.left.get(&member).copied());
+        Some(left.fold(since, Timestamp::max))
     }
 
     pub(super) fn failed(&self, id: ConversationId) -> Option<&FailureType> {

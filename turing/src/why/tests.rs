@@ -1,6 +1,7 @@
 //! Sentences by example: these events, this definition, this lock and these breakers.
 
 mod at_rest;
+mod people;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +31,7 @@ fn after(seconds: u64) -> Timestamp {
 }
 
 /// A start, two members of a group, what waits for them, and a person.
-fn workflow() -> Workflow {
-    let text = r#"
+const WORKFLOW: &str = r#"
         [workflow]
         id = 3001
         name = "w"
@@ -75,7 +75,9 @@ fn workflow() -> Workflow {
         name = "approve"
         actor = 3
     "#;
-    toml::from_str(text).unwrap()
+
+fn workflow() -> Workflow {
+    toml::from_str(WORKFLOW).unwrap()
 }
 
 fn at(id: i32) -> Noted<ConversationId> {

@@ -65,12 +65,20 @@ impl fmt::Display for Why {
                     open.join(", ")
                 )
             }
-            Self::Person { place, actor, since, due_at, claimed_by } => {
+            Self::Person { place, actor, since, due_at, is_overdue, claimed_by, worked } => {
                 write!(f, "waits at {place} for a person, {actor}{}", since_when(*since))?;
                 if let Some(by) = claimed_by {
                     write!(f, "; claimed by {by}")?;
                 }
-                due_at.map_or(Ok(()), |due_at| write!(f, "; due {}", second(due_at)))
+                match (due_at, is_overdue) {
+                    (None, _) => Ok(()),
+                    (Some(due_at), false) => write!(f, "; due {}", second(*due_at)),
+                    (Some(due_at), true) => write!(
+                        f,
+                        "; overdue since {}, which the run records when it goes on; {worked}",
+                        second(*due_at)
+                    ),
+                }
             }
             Self::Retry { .. } => self.retry(f),
             Self::Breaker { .. } => self.breaker(f),

@@ -376,6 +376,10 @@ fn what_cannot_be_answered_is_said_so() {
     assert!(nothing.contains("give the answer: --output FILE"), "{nothing}");
     told(&["answer", "1", "10", "--fail", "Not mine", "--because", "x"], 2);
     told(&["answer", "1", "10", "--fail", "refused"], 2);
+    let why = told(&["answer", "1", "10", "--fail", "refused", "--because", " "], 2);
+    assert!(why.contains("--because takes the reason"), "{why}");
+    let who = workspace.turing(&["inbox", "claim", "1", "10", "--by", " "]).expect_code(2).stderr;
+    assert!(who.contains("--by takes a name"), "{who}");
     workspace.turing(&["inbox", "show", "1", "20"]).expect_code(1);
     let shown = workspace.turing(&["inbox", "show", "1", "10"]).expect_code(0).stdout;
     assert!(shown.contains("posting 1, conversation 10 review (reviewer): open since "), "{shown}");

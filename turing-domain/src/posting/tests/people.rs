@@ -255,3 +255,44 @@ fn a_task_that_waits_for_a_group_is_open_when_the_group_is_done() {
     assert_eq!(open(4), [(2, at(3))]);
     assert_eq!(open(6), [(3, at(5))]);
 }
+
+#[test]
+fn a_claim_outlasts_that_the_task_waits_for_its_group_again() {
+    let workflow = with_actor(
+        "type = \"human\"",
+        &[
+            conversation(1, "", &["to = 3", "to = 4"]),
+            conversation(2, "parallel_group = \"g\"", &[""]),
+            conversation(3, "wait_for_group = \"g\"", &[""]),
+            conversation(4, "", &["to = 2"]),
+        ],
+    );
+    let third = ConversationId(3);
+    let claimed = PostingEvent::HumanTaskClaimed {
+        by: "anna".to_owned().into(),
+        taken_from: Noted::ABSENT,
+        reason: Noted::ABSENT,
+        conversation_id: third.into(),
+        run_id: run(1).into(),
+    };
+    let events = [
+        entered(),
+        completed(1, "ok"),
+        taken(1, 1, Some(3)),
+        taken(1, 2, Some(4)),
+        claimed,
+        completed(4, "ok"),
+        taken(4, 1, Some(2)),
+        completed(2, "ok"),
+    ];
+    assert!(!open_after(&workflow, &events[..7]).all().contains_key(&third));
+    let tasks = open_after(&workflow, &events);
+    let task = &tasks.all()[&third];
+    assert_eq!(task.since, NOW.plus(Duration::from_secs(8)));
+    let by = task.claim.as_ref().map(|claim| claim.by.as_str());
+    assert_eq!(by, Some("anna"));
+    let tasks: HumanTasks = es_core::execution::fold(&events);
+    assert_eq!(tasks.claimant(third), by, "who decides says the same");
+    let again = [&events[..], &[completed(3, "ok"), taken(3, 1, Some(3))]].concat();
+    assert_eq!(open_after(&workflow, &again).all()[&third].claim, None);
+}

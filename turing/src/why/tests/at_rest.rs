@@ -83,6 +83,23 @@ fn a_posting_ends_where_its_worst_path_did() {
 }
 
 #[test]
+fn of_paths_that_end_alike_the_last_one_ended_the_posting() {
+    let events = [
+        entered_at(10),
+        done(10),
+        taken(10, Some(20)),
+        taken(10, Some(30)),
+        failed(20, FailureType::Refused),
+        taken(20, None),
+        done(30),
+        taken(30, None),
+        terminal(30, EndReason::Completed),
+    ];
+    let told = "ended as completed at 2025-11-24T16:00:08Z at conversation 30, by its rule 2";
+    Scene::new().says(&events, told);
+}
+
+#[test]
 fn what_is_in_no_run_or_in_another_one_is_told() {
     Scene::new().says(&[done(10)], "in no run, so that nothing is done with it");
     let told = Scene::new().ask(&[entered_at(10), imported(false)]).sentence;
