@@ -97,3 +97,19 @@ async fn the_key_is_shown_nowhere_even_if_the_endpoint_repeats_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn no_name_in_an_answer_has_the_key() {
+    for protocol in PROTOCOLS {
+        let mut body = answer(protocol, serde_json::json!("Fine."));
+        for name in ["model", "id"] {
+            body[name] = serde_json::json!(format!("small {CANARY}"));
+        }
+        let server = Server::start(Reply::body(body.to_string())).await;
+        let mut call = server.call(protocol);
+        call.api_key = Some(Secret::new(CANARY));
+        let (output, usage) = completed(call_llm(&LlmClient::new(), &call).await);
+        assert_eq!((output.as_str(), usage.model.as_deref()), ("Fine.", Some("small ***")));
+        assert_eq!(usage.request_id.as_deref(), Some("small ***"));
+    }
+}
