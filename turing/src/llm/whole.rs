@@ -21,6 +21,8 @@ pub(super) struct Whole {
     choice: Map<String, Value>,
     /// The text and what grows beside it.
     message: Map<String, Value>,
+    /// Whether a choice had a part of the message.
+    has_deltas: bool,
 }
 
 /// What a piece was.
@@ -45,6 +47,7 @@ impl Whole {
             members: Map::new(),
             choice: Map::new(),
             message: Map::new(),
+            has_deltas: false,
         }
     }
 
@@ -91,9 +94,14 @@ impl Whole {
     fn take_choices(&mut self, choices: Vec<Value>) -> Result<bool, CallError> {
         let is_first = |choice: &Value| choice["index"].as_u64().unwrap_or(0) == 0;
         let Some(choice) = choices.into_iter().find(is_first) else { return Ok(false) };
-        let Value::Object(choice) = choice else {
+        let Value::Object(mut choice) = choice else {
             return Err(CallError::Unreadable("it is JSON of another form".to_owned()));
         };
+        // beside the parts a message says once more what they say, or what they come to so far
+        self.has_deltas |= choice.get("delta").is_some_and(Value::is_object);
+        if self.has_deltas {
+            choice.remove("message");
+        }
         let mut has_text = false;
         for (name, value) in choice {
             match (name.as_str(), value) {
@@ -244,6 +252,26 @@ mod tests {
         );
         assert!(is_whole);
         assert!(!whole(LlmProtocol::OpenaiChat, &pieces[..6]).1);
+    }
+
+    #[test]
+    fn a_message_beside_its_parts_is_not_said_twice() {
+        let piece = |delta: &str, message: &str| {
+            json!({"choices": [{"delta": {"content": delta}, "message": {"content": message}}]})
+        };
+        let last = json!({"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}]});
+        // what has come so far, and the same once more
+        for pieces in [
+            [piece("Fi", "Fi"), piece("ne.", "Fine."), last.clone()],
+            [piece("Fi", "Fi"), piece("ne.", "ne."), last.clone()],
+        ] {
+            let (document, is_whole) = whole(LlmProtocol::OpenaiChat, &pieces);
+            assert_eq!(document["choices"][0]["message"], json!({"content": "Fine."}));
+            assert!(is_whole);
+        }
+        // without parts the message is all there is
+        let (document, _) = whole(LlmProtocol::OpenaiChat, &[last]);
+        assert_eq!(document["choices"][0]["message"], json!({"content": "Fine."}));
     }
 
     #[test]
