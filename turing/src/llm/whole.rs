@@ -53,8 +53,11 @@ impl Whole {
 
     /// Takes a piece.
     pub(super) fn take(&mut self, piece: &str) -> Result<Taken, CallError> {
-        let piece: Map<String, Value> =
+        let mut piece: Map<String, Value> =
             serde_json::from_str(piece).map_err(CallError::unreadable)?;
+        if is_error(&piece) {
+            piece = Map::from_iter([("error".to_owned(), Value::Object(piece))]);
+        }
         let mut has_text = false;
         for (name, value) in piece {
             match (self.protocol, name.as_str(), value) {
@@ -182,6 +185,11 @@ impl Whole {
     }
 }
 
+/// Whether a piece is an error itself, and not an answer that has one.
+fn is_error(piece: &Map<String, Value>) -> bool {
+    piece.get("object").is_some_and(|kind| *kind == "error") && !piece.contains_key("error")
+}
+
 /// What a member costs beside its name and value.
 const MEMBER: usize = 64;
 
@@ -257,7 +265,8 @@ mod tests {
     #[test]
     fn a_message_beside_its_parts_is_not_said_twice() {
         let piece = |delta: &str, message: &str| {
-            json!({"choices": [{"delta": {"content": delta}, "message": {"content": message}}]})
+            let (delta, message) = (json!({"content": delta}), json!({"content": message}));
+            json!({"choices": [{"delta": delta, "message": message}]})
         };
         let last = json!({"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}]});
         // what has come so far, and the same once more

@@ -243,6 +243,18 @@ async fn an_error_within_a_stream_is_one_whatever_came_before() {
 }
 
 #[tokio::test]
+async fn an_error_is_read_wherever_a_server_writes_it() {
+    let error = json!({"object": "error", "message": "the request exceeds the context",
+        "code": 400});
+    for sent in [event(&error), format!("error: {error}\n\n")] {
+        let body = part(CHAT, "[PASS]") + &sent + DONE;
+        let (failure_type, error) = failure(streamed(CHAT, body).await);
+        assert_eq!(failure_type, FailureType::InvalidInput, "{sent}");
+        assert_contains(&error, "answered with an error: the request exceeds the context");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_answer_within_a_stream_is_invalid_output() {
     let refusal = event(&json!({"choices": [{"delta": {"refusal": "I can't."}}]}));
     let body = refusal + &end(CHAT, "stop") + DONE;
