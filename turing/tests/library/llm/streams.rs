@@ -173,7 +173,13 @@ async fn the_end_of_all_without_a_reason_is_a_broken_answer() {
 #[tokio::test]
 async fn an_answer_whose_end_was_told_is_one_without_the_mark_behind_it() {
     let body = part(CHAT, "Fine.") + &end(CHAT, "stop");
-    assert_eq!(completed(streamed(CHAT, body).await).0, "Fine.");
+    assert_eq!(completed(streamed(CHAT, &body).await).0, "Fine.");
+    // although the connection is lost there
+    let lost = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {EVENTS}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n",
+        body.len()
+    );
+    assert_eq!(completed(outcome(CHAT, Reply::Part(lost.into_bytes())).await).0, "Fine.");
 }
 
 #[tokio::test]
