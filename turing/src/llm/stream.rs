@@ -137,15 +137,17 @@ impl<'a> Reading<'a> {
                 Ok(Some(Err(error))) => return Err(CallError::reading(error)),
                 Err(late) => return Err(late),
             };
-            self.pieces.push(frame.data_ref().map_or(&[][..], |data| data))?;
-            if self.pieces.come() > most {
-                return Err(CallError::BodyLimit(most));
-            }
+            let pushed = self.pieces.push(frame.data_ref().map_or(&[][..], |data| data));
+            // what stands behind the end is nobody's, also if it comes together with it
             let come = self.take_all()?;
             if come != Come::More {
                 // a connection whose body was read to its end is kept
                 let _ = timeout(UNTIL_READ, client::read_up_to(body, REST)).await;
                 break come;
+            }
+            pushed?;
+            if self.pieces.come() > most {
+                return Err(CallError::BodyLimit(most));
             }
             match self.waiting.check() {
                 Err(_) if self.whole.is_whole() => break Come::More,

@@ -195,6 +195,15 @@ async fn a_stream_ends_at_its_mark_although_the_connection_stays() {
 }
 
 #[tokio::test]
+async fn what_stands_behind_the_mark_is_not_read() {
+    let whole = part(CHAT, "Fine.") + &end(CHAT, "stop") + DONE;
+    for rest in [&b"\xff\xfe\n\n"[..], b"data: gremlins\n\n"] {
+        let body = [whole.as_bytes(), rest].concat();
+        assert_eq!(completed(streamed(CHAT, body).await).0, "Fine.");
+    }
+}
+
+#[tokio::test]
 async fn calls_whose_answers_are_streamed_share_a_connection() {
     for protocol in PROTOCOLS {
         let rest = if protocol == CHAT { DONE } else { "" };
