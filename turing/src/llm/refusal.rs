@@ -17,6 +17,8 @@ use super::secret::Secret;
 /// How much of a refusal is read, and how many characters of it are kept.
 const READ_BYTES: usize = 64 * 1024;
 const KEPT_CHARS: usize = 500;
+/// How long it is waited for at most.
+const READ_TIME: Duration = Duration::from_secs(5);
 
 /// An endpoint's own words on why it does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -74,15 +76,20 @@ impl Refusal {
     }
 }
 
-/// Reads a response with a status other than success.
-pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
+/// Reads a response with a status other than success, and waits no longer than so long for its words.
+pub(super) async fn read(
+    response: Response<Incoming>,
+    key: Option<&Secret>,
+    time: Duration,
+) -> CallError {
     let status = response.status();
     let asks_for_pause = response.headers().contains_key(RETRY_AFTER);
     let coding = client::content_coding(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
-    // the status alone says enough when the body breaks off
-    let (mut body, _) = client::read_up_to(response.into_body(), READ_BYTES).await;
+    // the status alone says enough when the body breaks off, or does not end
+    let time = time.min(READ_TIME);
+    let mut body = client::read_for(response.into_body(), READ_BYTES, time).await;
     body.truncate(READ_BYTES);
     let text = match coding {
         _ if status.is_redirection() => {

@@ -151,3 +151,21 @@ async fn an_answer_whose_end_was_told_is_one_although_nothing_follows_or_it_neve
         server.gone().await;
     }
 }
+
+#[tokio::test]
+async fn a_refusal_counts_although_its_words_do_not_end() {
+    let refusal = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\
+                   transfer-encoding: chunked\r\n\r\n4\r\nSlow\r\n";
+    let mut server = Server::start(Reply::Silence(refusal.into())).await;
+    let mut call = server.call(CHAT);
+    call.limits.between_tokens = SHORT;
+    let outcome = call_llm(&LlmClient::new(), &call).await;
+    let LlmOutcome::Failed { failure_type, error, retry_after, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failure_type, FailureType::RateLimited);
+    assert_contains(&error, "refused with status 429 Too Many Requests: Slow");
+    assert_eq!(retry_after, Some(Duration::from_secs(7)));
+    // it is told by the end of the connection
+    server.gone().await;
+}
