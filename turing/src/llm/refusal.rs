@@ -121,13 +121,25 @@ pub(super) fn is_of_client(error: &RawValue) -> bool {
     status_in(error).is_some_and(|status| status.is_client_error())
 }
 
-/// The status in an `error`, as a number or in digits.
+/// The status in an `error`: a number, in digits, or by the name of what it is.
 fn status_in(error: &RawValue) -> Option<StatusCode> {
     let error: Value = serde_json::from_str(error.get()).ok()?;
-    let code = error.get("code")?;
-    let digits = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
-    let status: StatusCode = digits.parse().ok()?;
-    (status.is_client_error() || status.is_server_error()).then_some(status)
+    ["code", "type"].into_iter().find_map(|name| {
+        let told = error.get(name)?;
+        let told = told.as_str().map_or_else(|| told.to_string(), str::to_owned);
+        let status = status_named(&told).or_else(|| told.parse().ok())?;
+        (status.is_client_error() || status.is_server_error()).then_some(status)
+    })
+}
+
+/// The status for which servers have this name.
+fn status_named(name: &str) -> Option<StatusCode> {
+    match name {
+        "server_error" | "internal_server_error" => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        "rate_limit_error" | "rate_limit_exceeded" => Some(StatusCode::TOO_MANY_REQUESTS),
+        "invalid_request_error" => Some(StatusCode::BAD_REQUEST),
+        _ => None,
+    }
 }
 
 fn classify(status: StatusCode, asks_for_pause: bool, text: &str) -> FailureType {

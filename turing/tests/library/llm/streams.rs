@@ -243,6 +243,18 @@ async fn an_error_within_a_stream_is_one_whatever_came_before() {
         (json!({"error": "gremlins"}), FailureType::Unknown),
         (json!({"error": {"message": "Slow down", "code": 429}}), FailureType::RateLimited),
         (json!({"error": {"message": "Upstream", "code": 502}}), FailureType::Connection),
+        (
+            json!({"error": {"message": "Sorry", "type": "server_error", "code": null}}),
+            FailureType::Connection,
+        ),
+        (
+            json!({"error": {"message": "Slow down", "code": "rate_limit_exceeded"}}),
+            FailureType::RateLimited,
+        ),
+        (
+            json!({"error": {"message": "No", "type": "invalid_request_error", "code": "no"}}),
+            FailureType::InvalidInput,
+        ),
     ];
     for (error, expected) in cases {
         for protocol in PROTOCOLS {
