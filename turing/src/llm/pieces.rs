@@ -163,6 +163,8 @@ impl Pieces {
                 self.add(value);
             }
             "event" => self.is_error = value == "error",
+            // a document that nobody has put into a field: an error of a proxy, or of who does not stream
+            _ if line.starts_with('{') && line.trim_end().ends_with('}') => self.add(line),
             _ => {}
         }
     }

@@ -128,6 +128,20 @@ async fn a_whole_document_is_read_although_a_stream_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_whole_document_is_read_although_it_says_to_be_a_stream() {
+    for protocol in PROTOCOLS {
+        let mut body = answer(protocol, json!("Fine."));
+        if protocol == CHAT {
+            body["choices"][0]["finish_reason"] = json!("stop");
+        }
+        for kind in [EVENTS, LINES] {
+            let outcome = outcome(protocol, Reply::stream(kind, body.to_string())).await;
+            assert_eq!(completed(outcome).0, "Fine.", "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_only_read_as_one_if_it_was_asked_for() {
     let body = [part(CHAT, "Fine."), end(CHAT, "stop"), DONE.to_owned()].concat();
     let server = Server::start(Reply::stream(EVENTS, body)).await;
@@ -273,7 +287,8 @@ async fn an_error_within_a_stream_is_one_whatever_came_before() {
 async fn an_error_is_read_wherever_a_server_writes_it() {
     let error = json!({"object": "error", "message": "the request exceeds the context",
         "code": 400});
-    for sent in [event(&error), format!("error: {error}\n\n")] {
+    let bare = json!({"error": error});
+    for sent in [event(&error), format!("error: {error}\n\n"), format!("{bare}\n\n")] {
         let body = part(CHAT, "[PASS]") + &sent + DONE;
         let (failure_type, error) = failure(streamed(CHAT, body).await);
         assert_eq!(failure_type, FailureType::InvalidInput, "{sent}");
