@@ -190,7 +190,9 @@ impl<'a> Said<'a> {
                     reason: choice.noted("finish_reason"),
                     error: choice.told("error"),
                     refusal: message.told("refusal"),
-                    thoughts: message.get("reasoning_content").or_else(|| message.get("reasoning")),
+                    thoughts: message
+                        .told("reasoning_content")
+                        .or_else(|| message.told("reasoning")),
                 }
             }
         })
