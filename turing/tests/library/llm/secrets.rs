@@ -81,6 +81,11 @@ async fn the_key_is_shown_nowhere_even_if_the_endpoint_repeats_it() {
         Reply::body(&quoted),
         Reply::Whole(format!("{CANARY}\r\n\r\n").into_bytes()),
         Reply::Part(b"".to_vec()),
+        // broken off within it
+        Reply::Part(
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 99\r\n\r\nIncorrect key sk-canary/7f3a"
+                .to_vec(),
+        ),
     ];
     for reply in replies {
         let mut server = Server::start(reply.clone()).await;
