@@ -276,7 +276,7 @@ async fn read(
     let key = api_key.as_ref();
     usage.request_id = request_id(response.headers(), key);
     if !response.status().is_success() {
-        return Err(refusal::read(response, key).await);
+        return Err(refusal::read(response, key, limits.between_tokens).await);
     }
     let coding = client::content_coding(response.headers());
     let form = Form::of(response.headers()).filter(|_| actor.stream);

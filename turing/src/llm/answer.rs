@@ -62,7 +62,7 @@ impl Reader<'_> {
             let text = self.key.map_or_else(|| text.clone(), |key| key.remove_from(&text));
             Some(text).filter(|text| is_name(text))
         };
-        usage.model = body.noted("model").filter(|name: &String| is_name(name));
+        usage.model = body.noted("model").and_then(name);
         usage.prompt_tokens = count("prompt_tokens", "prompt_eval_count");
         usage.completion_tokens = count("completion_tokens", "eval_count");
         usage.cached_tokens = detail("prompt_tokens_details", "cached_tokens")
@@ -190,7 +190,9 @@ impl<'a> Said<'a> {
                     reason: choice.noted("finish_reason"),
                     error: choice.told("error"),
                     refusal: message.told("refusal"),
-                    thoughts: message.get("reasoning_content").or_else(|| message.get("reasoning")),
+                    thoughts: message
+                        .told("reasoning_content")
+                        .or_else(|| message.told("reasoning")),
                 }
             }
         })

@@ -18,7 +18,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector, HttpInfo};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::endpoint::{Address, EndpointError};
 use super::failure::CallError;
@@ -239,19 +239,29 @@ pub(super) async fn read_whole(body: Incoming, output_bytes: usize) -> Result<Ve
 }
 
 /// Reads until the end, an error, or past the limit, and keeps what was read.
-pub(super) async fn read_up_to(
+pub(super) async fn read_up_to(body: Incoming, limit: usize) -> (Vec<u8>, Option<hyper::Error>) {
+    let mut bytes = Vec::new();
+    let error = read_into(&mut bytes, body, limit).await.err();
+    (bytes, error)
+}
+
+/// The same, and no longer than so long; what was read until an error or then is all there is.
+pub(super) async fn read_for(body: Incoming, limit: usize, time: Duration) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = timeout(time, read_into(&mut bytes, body, limit)).await;
+    bytes
+}
+
+async fn read_into(
+    bytes: &mut Vec<u8>,
     mut body: Incoming,
     limit: usize,
-) -> (Vec<u8>, Option<hyper::Error>) {
-    let mut bytes = Vec::new();
+) -> Result<(), hyper::Error> {
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
-            Err(error) => return (bytes, Some(error)),
-        }
+        bytes.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
         if bytes.len() > limit {
             break;
         }
     }
-    (bytes, None)
+    Ok(())
 }

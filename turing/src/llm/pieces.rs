@@ -156,15 +156,27 @@ impl Pieces {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
-            "data" => match &mut self.data {
-                Some(data) => {
-                    data.push('\n');
-                    data.push_str(value);
-                }
-                None => self.data = Some(value.to_owned()),
-            },
+            "data" => self.add(value),
+            // some servers write an error into a field of its own
+            "error" if value.starts_with('{') => {
+                self.is_error = true;
+                self.add(value);
+            }
             "event" => self.is_error = value == "error",
+            // a document that nobody has put into a field: an error of a proxy, or of who does not stream
+            _ if line.starts_with('{') && line.trim_end().ends_with('}') => self.add(line),
             _ => {}
+        }
+    }
+
+    /// Adds a line to the data of the present event.
+    fn add(&mut self, line: &str) {
+        match &mut self.data {
+            Some(data) => {
+                data.push('\n');
+                data.push_str(line);
+            }
+            None => self.data = Some(line.to_owned()),
         }
     }
 
@@ -205,11 +217,13 @@ mod tests {
     fn events_are_the_same_however_their_bytes_come() {
         let text = "\u{feff}: hello\n\ndata: {\"a\": \"gr\u{fc}\u{df}e\"}\n\nevent: ping\ndata:\n\n\
                     id: 7\nretry: 5\ndata:{\"b\":\ndata: 1}\nnothing\n\n\n\
-                    event: error\ndata: {\"c\": 2}\n\ndata: [DONE]\n\n";
+                    event: error\ndata: {\"c\": 2}\n\nerror: {\"d\": 3}\n\nerror: 4\n\n\
+                    data: [DONE]\n\n";
         let expected = [
             document("{\"a\": \"gr\u{fc}\u{df}e\"}"),
             document("{\"b\":\n1}"),
             Piece::Error("{\"c\": 2}".to_owned()),
+            Piece::Error("{\"d\": 3}".to_owned()),
             Piece::Done,
         ];
         for ends in ["\n", "\r\n", "\r"] {

@@ -17,6 +17,8 @@ use super::secret::Secret;
 /// How much of a refusal is read, and how many characters of it are kept.
 const READ_BYTES: usize = 64 * 1024;
 const KEPT_CHARS: usize = 500;
+/// How long it is waited for at most.
+const READ_TIME: Duration = Duration::from_secs(5);
 
 /// An endpoint's own words on why it does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -74,15 +76,20 @@ impl Refusal {
     }
 }
 
-/// Reads a response with a status other than success.
-pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
+/// Reads a response with a status other than success, and waits no longer than so long for its words.
+pub(super) async fn read(
+    response: Response<Incoming>,
+    key: Option<&Secret>,
+    time: Duration,
+) -> CallError {
     let status = response.status();
     let asks_for_pause = response.headers().contains_key(RETRY_AFTER);
     let coding = client::content_coding(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
-    // the status alone says enough when the body breaks off
-    let (mut body, _) = client::read_up_to(response.into_body(), READ_BYTES).await;
+    // the status alone says enough when the body breaks off, or does not end
+    let time = time.min(READ_TIME);
+    let mut body = client::read_for(response.into_body(), READ_BYTES, time).await;
     body.truncate(READ_BYTES);
     let text = match coding {
         _ if status.is_redirection() => {
@@ -114,13 +121,25 @@ pub(super) fn is_of_client(error: &RawValue) -> bool {
     status_in(error).is_some_and(|status| status.is_client_error())
 }
 
-/// The status in an `error`, as a number or in digits.
+/// The status in an `error`: a number, in digits, or by the name of what it is.
 fn status_in(error: &RawValue) -> Option<StatusCode> {
     let error: Value = serde_json::from_str(error.get()).ok()?;
-    let code = error.get("code")?;
-    let digits = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
-    let status: StatusCode = digits.parse().ok()?;
-    (status.is_client_error() || status.is_server_error()).then_some(status)
+    ["code", "type"].into_iter().find_map(|name| {
+        let told = error.get(name)?;
+        let told = told.as_str().map_or_else(|| told.to_string(), str::to_owned);
+        let status = status_named(&told).or_else(|| told.parse().ok())?;
+        (status.is_client_error() || status.is_server_error()).then_some(status)
+    })
+}
+
+/// The status for which servers have this name.
+fn status_named(name: &str) -> Option<StatusCode> {
+    match name {
+        "server_error" | "internal_server_error" => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        "rate_limit_error" | "rate_limit_exceeded" => Some(StatusCode::TOO_MANY_REQUESTS),
+        "invalid_request_error" => Some(StatusCode::BAD_REQUEST),
+        _ => None,
+    }
 }
 
 fn classify(status: StatusCode, asks_for_pause: bool, text: &str) -> FailureType {

@@ -7,6 +7,9 @@ use hyper::header::{HeaderValue, InvalidHeaderValue};
 /// What is shown in place of a key.
 const SHOWN: &str = "***";
 
+/// How much of a key tells nothing of it, in bytes: many begin with the name of who gave them.
+const TELLS_NOTHING: usize = 7;
+
 /// The key of an endpoint.
 ///
 /// It is shown as `***`, and no error or event holds it.
@@ -30,13 +33,25 @@ impl Secret {
         Ok(value)
     }
 
-    /// The text without the key, which an endpoint may repeat in its answer as it is or in JSON.
+    /// The text without the key, which an endpoint may repeat in its answer as it is or in JSON, and
+    /// break off there.
     pub(super) fn remove_from(&self, text: &str) -> String {
         if self.is_empty() {
             return text.to_owned();
         }
         let quoted = serde_json::Value::from(self.0.as_str()).to_string();
-        text.replace(&self.0, SHOWN).replace(&quoted[1..quoted.len() - 1], SHOWN)
+        let text = text.replace(&self.0, SHOWN).replace(&quoted[1..quoted.len() - 1], SHOWN);
+        match self.begun_at_the_end_of(&text) {
+            Some(before) => format!("{before}{SHOWN}"),
+            None => text,
+        }
+    }
+
+    /// What stands before the beginning of the key that the text ends with, if it ends so.
+    fn begun_at_the_end_of<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let lengths = self.0.char_indices().map(|(length, _)| length);
+        let mut telling = lengths.filter(|length| *length > TELLS_NOTHING).rev();
+        telling.find_map(|length| text.strip_suffix(&self.0[..length]))
     }
 }
 

@@ -120,28 +120,39 @@ impl<'a> Reading<'a> {
         let end = loop {
             let next = {
                 let frame = pin!(body.frame());
-                self.waiting.within(frame).await?
+                self.waiting.within(frame).await
             };
-            let Some(frame) = next else {
-                let last = self.pieces.end()?;
-                break match last.map(|piece| self.take(piece)) {
-                    // what is cut off within is no JSON
-                    Some(Ok(come)) => come,
-                    Some(Err(_)) | None => Come::More,
-                };
+            let frame = match next {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => {
+                    let last = self.pieces.end()?;
+                    break match last.map(|piece| self.take(piece)) {
+                        // what is cut off within is no JSON
+                        Some(Ok(come)) => come,
+                        Some(Err(_)) | None => Come::More,
+                    };
+                }
+                // what stands behind the end of an answer is good to have, and no more
+                Ok(Some(Err(_))) | Err(_) if self.whole.is_whole() => break Come::More,
+                Ok(Some(Err(error))) => return Err(CallError::reading(error)),
+                Err(late) => return Err(late),
             };
-            let frame = frame.map_err(CallError::reading)?;
-            self.pieces.push(frame.data_ref().map_or(&[][..], |data| data))?;
-            if self.pieces.come() > most {
-                return Err(CallError::BodyLimit(most));
-            }
+            let pushed = self.pieces.push(frame.data_ref().map_or(&[][..], |data| data));
+            // what stands behind the end is nobody's, also if it comes together with it
             let come = self.take_all()?;
             if come != Come::More {
                 // a connection whose body was read to its end is kept
                 let _ = timeout(UNTIL_READ, client::read_up_to(body, REST)).await;
                 break come;
             }
-            self.waiting.check()?;
+            pushed?;
+            if self.pieces.come() > most {
+                return Err(CallError::BodyLimit(most));
+            }
+            match self.waiting.check() {
+                Err(_) if self.whole.is_whole() => break Come::More,
+                checked => checked?,
+            }
         };
         match (self.whole.is_whole(), end) {
             (true, _) => Ok(self.whole.into_document()),
@@ -172,6 +183,7 @@ impl<'a> Reading<'a> {
     }
 
     fn take(&mut self, piece: Piece) -> Result<Come, CallError> {
+        let was_whole = self.whole.is_whole();
         let Taken { has_text, is_last } = match piece {
             Piece::Done => return Ok(Come::Done),
             Piece::Error(text) => {
@@ -183,8 +195,8 @@ impl<'a> Reading<'a> {
         if has_text && self.first_token.is_none() {
             *self.first_token = Some(milliseconds(self.waiting.began.elapsed()));
         }
-        // from its first token on, whatever it sends tells that it works
-        if has_text || self.first_token.is_some() {
+        // from its first token to its end, whatever it sends tells that it works
+        if has_text || self.first_token.is_some() && !was_whole {
             self.waiting.go_on(self.limits);
         }
         Ok(if is_last { Come::Last } else { Come::More })

@@ -21,6 +21,8 @@ pub(super) struct Whole {
     choice: Map<String, Value>,
     /// The text and what grows beside it.
     message: Map<String, Value>,
+    /// Whether a choice had a part of the message.
+    has_deltas: bool,
 }
 
 /// What a piece was.
@@ -45,13 +47,17 @@ impl Whole {
             members: Map::new(),
             choice: Map::new(),
             message: Map::new(),
+            has_deltas: false,
         }
     }
 
     /// Takes a piece.
     pub(super) fn take(&mut self, piece: &str) -> Result<Taken, CallError> {
-        let piece: Map<String, Value> =
+        let mut piece: Map<String, Value> =
             serde_json::from_str(piece).map_err(CallError::unreadable)?;
+        if is_error(&piece) {
+            piece = Map::from_iter([("error".to_owned(), Value::Object(piece))]);
+        }
         let mut has_text = false;
         for (name, value) in piece {
             match (self.protocol, name.as_str(), value) {
@@ -91,9 +97,14 @@ impl Whole {
     fn take_choices(&mut self, choices: Vec<Value>) -> Result<bool, CallError> {
         let is_first = |choice: &Value| choice["index"].as_u64().unwrap_or(0) == 0;
         let Some(choice) = choices.into_iter().find(is_first) else { return Ok(false) };
-        let Value::Object(choice) = choice else {
+        let Value::Object(mut choice) = choice else {
             return Err(CallError::Unreadable("it is JSON of another form".to_owned()));
         };
+        // beside the parts a message says once more what they say, or what they come to so far
+        self.has_deltas |= choice.get("delta").is_some_and(Value::is_object);
+        if self.has_deltas {
+            choice.remove("message");
+        }
         let mut has_text = false;
         for (name, value) in choice {
             match (name.as_str(), value) {
@@ -174,6 +185,11 @@ impl Whole {
     }
 }
 
+/// Whether a piece is an error itself, and not an answer that has one.
+fn is_error(piece: &Map<String, Value>) -> bool {
+    piece.get("object").is_some_and(|kind| *kind == "error") && !piece.contains_key("error")
+}
+
 /// What a member costs beside its name and value.
 const MEMBER: usize = 64;
 
@@ -244,6 +260,27 @@ mod tests {
         );
         assert!(is_whole);
         assert!(!whole(LlmProtocol::OpenaiChat, &pieces[..6]).1);
+    }
+
+    #[test]
+    fn a_message_beside_its_parts_is_not_said_twice() {
+        let piece = |delta: &str, message: &str| {
+            let (delta, message) = (json!({"content": delta}), json!({"content": message}));
+            json!({"choices": [{"delta": delta, "message": message}]})
+        };
+        let last = json!({"choices": [{"message": {"content": "Fine."}, "finish_reason": "stop"}]});
+        // what has come so far, and the same once more
+        for pieces in [
+            [piece("Fi", "Fi"), piece("ne.", "Fine."), last.clone()],
+            [piece("Fi", "Fi"), piece("ne.", "ne."), last.clone()],
+        ] {
+            let (document, is_whole) = whole(LlmProtocol::OpenaiChat, &pieces);
+            assert_eq!(document["choices"][0]["message"], json!({"content": "Fine."}));
+            assert!(is_whole);
+        }
+        // without parts the message is all there is
+        let (document, _) = whole(LlmProtocol::OpenaiChat, &[last]);
+        assert_eq!(document["choices"][0]["message"], json!({"content": "Fine."}));
     }
 
     #[test]

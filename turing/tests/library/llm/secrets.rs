@@ -81,6 +81,11 @@ async fn the_key_is_shown_nowhere_even_if_the_endpoint_repeats_it() {
         Reply::body(&quoted),
         Reply::Whole(format!("{CANARY}\r\n\r\n").into_bytes()),
         Reply::Part(b"".to_vec()),
+        // broken off within it
+        Reply::Part(
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 99\r\n\r\nIncorrect key sk-canary/7f3a"
+                .to_vec(),
+        ),
     ];
     for reply in replies {
         let mut server = Server::start(reply.clone()).await;
@@ -95,5 +100,21 @@ async fn the_key_is_shown_nowhere_even_if_the_endpoint_repeats_it() {
             assert!(!error.contains(part), "{reply:?}: {error}");
             assert!(!debug.contains(part), "{reply:?}: {debug}");
         }
+    }
+}
+
+#[tokio::test]
+async fn no_name_in_an_answer_has_the_key() {
+    for protocol in PROTOCOLS {
+        let mut body = answer(protocol, serde_json::json!("Fine."));
+        for name in ["model", "id"] {
+            body[name] = serde_json::json!(format!("small {CANARY}"));
+        }
+        let server = Server::start(Reply::body(body.to_string())).await;
+        let mut call = server.call(protocol);
+        call.api_key = Some(Secret::new(CANARY));
+        let (output, usage) = completed(call_llm(&LlmClient::new(), &call).await);
+        assert_eq!((output.as_str(), usage.model.as_deref()), ("Fine.", Some("small ***")));
+        assert_eq!(usage.request_id.as_deref(), Some("small ***"));
     }
 }

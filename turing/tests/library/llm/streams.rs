@@ -128,6 +128,20 @@ async fn a_whole_document_is_read_although_a_stream_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_whole_document_is_read_although_it_says_to_be_a_stream() {
+    for protocol in PROTOCOLS {
+        let mut body = answer(protocol, json!("Fine."));
+        if protocol == CHAT {
+            body["choices"][0]["finish_reason"] = json!("stop");
+        }
+        for kind in [EVENTS, LINES] {
+            let outcome = outcome(protocol, Reply::stream(kind, body.to_string())).await;
+            assert_eq!(completed(outcome).0, "Fine.", "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stream_is_only_read_as_one_if_it_was_asked_for() {
     let body = [part(CHAT, "Fine."), end(CHAT, "stop"), DONE.to_owned()].concat();
     let server = Server::start(Reply::stream(EVENTS, body)).await;
@@ -173,7 +187,13 @@ async fn the_end_of_all_without_a_reason_is_a_broken_answer() {
 #[tokio::test]
 async fn an_answer_whose_end_was_told_is_one_without_the_mark_behind_it() {
     let body = part(CHAT, "Fine.") + &end(CHAT, "stop");
-    assert_eq!(completed(streamed(CHAT, body).await).0, "Fine.");
+    assert_eq!(completed(streamed(CHAT, &body).await).0, "Fine.");
+    // although the connection is lost there
+    let lost = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {EVENTS}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n",
+        body.len()
+    );
+    assert_eq!(completed(outcome(CHAT, Reply::Part(lost.into_bytes())).await).0, "Fine.");
 }
 
 #[tokio::test]
@@ -185,6 +205,15 @@ async fn a_stream_ends_at_its_mark_although_the_connection_stays() {
         let server = Server::start(Reply::Silence((head + &body).into_bytes())).await;
         let outcome = call_llm(&LlmClient::new(), &server.call(protocol)).await;
         assert_eq!(completed(outcome).0, "Fine.");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_behind_the_mark_is_not_read() {
+    let whole = part(CHAT, "Fine.") + &end(CHAT, "stop") + DONE;
+    for rest in [&b"\xff\xfe\n\n"[..], b"data: gremlins\n\n"] {
+        let body = [whole.as_bytes(), rest].concat();
+        assert_eq!(completed(streamed(CHAT, body).await).0, "Fine.");
     }
 }
 
@@ -228,6 +257,18 @@ async fn an_error_within_a_stream_is_one_whatever_came_before() {
         (json!({"error": "gremlins"}), FailureType::Unknown),
         (json!({"error": {"message": "Slow down", "code": 429}}), FailureType::RateLimited),
         (json!({"error": {"message": "Upstream", "code": 502}}), FailureType::Connection),
+        (
+            json!({"error": {"message": "Sorry", "type": "server_error", "code": null}}),
+            FailureType::Connection,
+        ),
+        (
+            json!({"error": {"message": "Slow down", "code": "rate_limit_exceeded"}}),
+            FailureType::RateLimited,
+        ),
+        (
+            json!({"error": {"message": "No", "type": "invalid_request_error", "code": "no"}}),
+            FailureType::InvalidInput,
+        ),
     ];
     for (error, expected) in cases {
         for protocol in PROTOCOLS {
@@ -239,6 +280,19 @@ async fn an_error_within_a_stream_is_one_whatever_came_before() {
         let inner = format!("event: error\n{}", event(&error["error"]));
         let body = part(CHAT, "[PASS]") + &inner;
         assert_eq!(failure(streamed(CHAT, body).await).0, expected, "{inner}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_read_wherever_a_server_writes_it() {
+    let error = json!({"object": "error", "message": "the request exceeds the context",
+        "code": 400});
+    let bare = json!({"error": error});
+    for sent in [event(&error), format!("error: {error}\n\n"), format!("{bare}\n\n")] {
+        let body = part(CHAT, "[PASS]") + &sent + DONE;
+        let (failure_type, error) = failure(streamed(CHAT, body).await);
+        assert_eq!(failure_type, FailureType::InvalidInput, "{sent}");
+        assert_contains(&error, "answered with an error: the request exceeds the context");
     }
 }
 

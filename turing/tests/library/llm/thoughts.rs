@@ -18,6 +18,10 @@ fn bodies() -> Vec<(LlmProtocol, Value)> {
             chat(json!({"content": "[PASS]", "reasoning_content": "[FAIL]?"})),
         ),
         (LlmProtocol::OpenaiChat, chat(json!({"content": "[PASS]", "reasoning": "[FAIL]?"}))),
+        (
+            LlmProtocol::OpenaiChat,
+            chat(json!({"content": "[PASS]", "reasoning_content": "", "reasoning": "[FAIL]?"})),
+        ),
         (LlmProtocol::OpenaiChat, chat(json!({"content": "<think>\n[FAIL]?\n</think>\n\n[PASS]"}))),
     ]
 }

@@ -132,3 +132,40 @@ async fn connecting_has_a_limit_of_its_own_and_fails_as_what_cannot_be_reached()
     assert_contains(&error, "; start the server, or correct `endpoint`");
     drop(connections);
 }
+
+#[tokio::test]
+async fn an_answer_whose_end_was_told_is_one_although_nothing_follows_or_it_never_ends() {
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
+    let whole = format!("{}data: {end}\n\n", with_a_token());
+    let empty = json!({"choices": []});
+    for reply in [
+        Reply::Silence(whole.clone().into_bytes()),
+        Reply::Repeated(whole.clone().into_bytes(), format!("data: {empty}\n\n").into_bytes()),
+    ] {
+        let mut server = Server::start(reply).await;
+        let mut call = server.call(CHAT);
+        call.limits.between_tokens = SHORT;
+        call.limits.output_bytes = usize::MAX / 1024;
+        assert_eq!(completed(call_llm(&LlmClient::new(), &call).await).0, "[PASS]");
+        // it is told by the end of the connection
+        server.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_counts_although_its_words_do_not_end() {
+    let refusal = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\
+                   transfer-encoding: chunked\r\n\r\n4\r\nSlow\r\n";
+    let mut server = Server::start(Reply::Silence(refusal.into())).await;
+    let mut call = server.call(CHAT);
+    call.limits.between_tokens = SHORT;
+    let outcome = call_llm(&LlmClient::new(), &call).await;
+    let LlmOutcome::Failed { failure_type, error, retry_after, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failure_type, FailureType::RateLimited);
+    assert_contains(&error, "refused with status 429 Too Many Requests: Slow");
+    assert_eq!(retry_after, Some(Duration::from_secs(7)));
+    // it is told by the end of the connection
+    server.gone().await;
+}
