@@ -34,6 +34,10 @@ pub const CONVERSATION_NAMES: MetadataField<BTreeMap<ConversationId, String>> =
 /// What people call the actors of a run that begins.
 pub const ACTOR_NAMES: MetadataField<BTreeMap<ActorId, String>> = MetadataField::new("actor_names");
 
+/// The folder in which the scripts of a run are that begins, or that goes on by another definition; empty
+/// if no text can say it.
+pub const DEFINITION_FOLDER: MetadataField<String> = MetadataField::new("definition_folder");
+
 #[cfg(test)]
 mod tests {
     use es_core::Event;

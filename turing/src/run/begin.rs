@@ -7,7 +7,9 @@ use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream, Timestamp};
 use es_core::execution::stream_of;
 use es_core::{CommandError, Repository, transact};
 use futures_util::TryStreamExt;
-use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
+use turing_domain::fields::{
+    ACTOR_NAMES, CONVERSATION_NAMES, DEFINITION_FOLDER, RUN_ID, WORKFLOW_NAME,
+};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
@@ -18,7 +20,7 @@ use crate::store::Store;
 use super::before::{Before, look};
 use super::difference::{Difference, other_postings};
 use super::give_up::{GivenUp, entered, give_up};
-use super::keep_definition::{Refused, keep, place_of};
+use super::keep_definition::{Refused, folder_of, keep, place_of};
 use super::patience::Patience;
 use super::{Intake, RunError, RunOptions};
 
@@ -137,6 +139,7 @@ pub(super) async fn begin(
         again,
     };
     let metadata = names(&definition.workflow).with(RUN_ID, run_id);
+    let metadata = metadata.with(DEFINITION_FOLDER, folder_of(definition).to_owned());
     let starting = || start_run(store, runs, &start, definition, &metadata);
     let found = match patience.persist(starting).await? {
         Ok((started_by, events)) => {

@@ -29,6 +29,16 @@ pub(super) fn place_of(store: &Store, definition: &Definition) -> Member<Recorde
     Repository::new(store.events.clone()).with_metadata(metadata).by_id(&id)
 }
 
+/// The longest folder that is recorded with a run, in bytes: no path that the system opens is longer.
+const FOLDER_BYTES: usize = 4096;
+
+/// Where the scripts of a run are from its beginning on, or from its move to this definition on, for the
+/// event of that: the same text may stand in several folders.
+pub(super) fn folder_of(definition: &Definition) -> &str {
+    let folder = definition.folder.to_str().unwrap_or_default();
+    if folder.len() > FOLDER_BYTES { "" } else { folder }
+}
+
 /// Records the definition of a run that goes on, unless it is recorded already, as that of a run is
 /// that began before definitions were kept. Answers how many events that took.
 pub(super) async fn keep(store: &Store, definition: &Definition) -> Result<usize, RunError> {

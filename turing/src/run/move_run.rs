@@ -11,7 +11,7 @@ use es_core::execution::{IdempotencyKey, stream_of};
 use es_core::{Repository, transact};
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use turing_domain::fields::RUN_ID;
+use turing_domain::fields::{DEFINITION_FOLDER, RUN_ID};
 use turing_domain::{
     ConversationId, Posting, PostingId, RunId, WorkflowEvent, WorkflowId, WorkflowRejection,
     WorkflowRuns, correlation_id,
@@ -19,7 +19,7 @@ use turing_domain::{
 
 use super::error::told;
 use super::give_up::entered;
-use super::keep_definition::{Refused, place_of};
+use super::keep_definition::{Refused, folder_of, place_of};
 use super::{Left, RETRY, RunError, StepError};
 use crate::definition::Definition;
 use crate::lock::RunLock;
@@ -155,7 +155,9 @@ async fn pin(
 ) -> Result<(), RunError> {
     let workflow_id = definition.workflow.id;
     let recording = definition.recording();
-    let runs = runs.clone().with_metadata(Metadata::new().with(RUN_ID, run_id));
+    let metadata = Metadata::new().with(RUN_ID, run_id);
+    let metadata = metadata.with(DEFINITION_FOLDER, folder_of(definition).to_owned());
+    let runs = runs.clone().with_metadata(metadata);
     let members = (runs.by_id(&workflow_id), place_of(store, definition));
     let pinning = transact(members, |(runs, definitions)| {
         runs.record(runs.move_to_definition(workflow_id, run_id, &recording.digest)?);

@@ -85,6 +85,27 @@ fn scripts_are_looked_for_where_the_file_was_or_where_it_is_said() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_scripts_of_the_folder_that_it_began_in() {
+    let workspace = Workspace::with_script(1, "a", END, "exit 3");
+    workspace.run(&[]).expect_code(1);
+    // the same text elsewhere, as in another checkout
+    fs::create_dir(workspace.path().join("other")).unwrap();
+    workspace.file("other/workflow.toml", workspace.workflow());
+    workspace.script("other/a.sh", "exit 3");
+    let run = ["run", "--workflow", "other/workflow.toml", "--postings", "postings", "--again"];
+    workspace.turing(&run).expect_code(1);
+    assert_eq!(definitions(&workspace), 1);
+    let shown = workspace.turing(&["run", "show", "--definition", "--json"]).expect_code(0).json();
+    assert_eq!(shown["folder"], json!(workspace.path().join("other")));
+
+    workspace.script("other/a.sh", "echo ok");
+    workspace.turing(&["run", "retry"]).expect_code(0);
+    // and so does what was begun by that
+    let shown = workspace.turing(&["run", "show", "--definition", "--json"]).expect_code(0).json();
+    assert_eq!(shown["folder"], json!(workspace.path().join("other")));
+}
+
+#[test]
 fn what_is_no_run_has_no_definition() {
     let workspace = Workspace::with_script(1, "a", END, "echo ok");
     workspace.turing(&["check"]).expect_code(2);
@@ -210,6 +231,25 @@ fn a_run_in_progress_goes_on_by_another_definition() {
     workspace.turing(&["validate"]).expect_code(0);
     let over = workspace.turing(&["run", "migrate", &run_id, "--definition", "workflow.toml"]);
     assert!(over.expect_code(1).stderr.contains("is over"));
+}
+
+#[test]
+fn a_run_that_was_moved_goes_on_with_the_scripts_beside_the_definition_of_its_last_move() {
+    let workspace = interrupted();
+    let run_id = last_run(&workspace);
+    let moved = format!("# moved\n{}", workspace.workflow());
+    fs::create_dir(workspace.path().join("moved")).unwrap();
+    workspace.file("new.toml", &moved);
+    workspace.file("moved/new.toml", &moved);
+    workspace.script("moved/a.sh", "echo ok");
+    workspace.script("moved/b.sh", "echo there");
+    for definition in ["new.toml", "workflow.toml", "moved/new.toml"] {
+        workspace.turing(&["run", "migrate", &run_id, "--definition", definition]).expect_code(0);
+    }
+    assert_eq!(definitions(&workspace), 2);
+    workspace.turing(&["run", "resume", &run_id]).expect_code(0);
+    assert_eq!(workspace.state(1)["outputs"]["20"], "there");
+    assert!(!workspace.path().join("seen").exists());
 }
 
 #[test]
