@@ -236,7 +236,7 @@ pub(super) async fn fail(
 }
 
 /// The event that began a run, and when.
-async fn started_event(
+pub(super) async fn started_event(
     runs: &Repository<WorkflowRuns>,
     workflow: WorkflowId,
     run_id: RunId,

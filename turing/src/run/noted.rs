@@ -2,7 +2,7 @@
 
 use es_core::event::{EventId, Metadata};
 use turing_domain::fields::RUN_ID;
-use turing_domain::{PostingId, correlation_id};
+use turing_domain::{PostingId, RunId, correlation_id};
 
 use super::Shared;
 
@@ -17,10 +17,15 @@ impl Shared {
 
     /// What events that concern no single posting carry in this run.
     pub(super) fn run_metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new().with(RUN_ID, self.run_id);
-        metadata.causation_id = self.started_by;
-        // the event that began the run begins its correlation, too
-        metadata.correlation_id = self.started_by.map(|event| event.to_string());
-        metadata
+        run_metadata(self.run_id, self.started_by)
     }
+}
+
+/// What events that concern no single posting carry in a run that this event began.
+pub(super) fn run_metadata(run_id: RunId, started_by: Option<EventId>) -> Metadata {
+    let mut metadata = Metadata::new().with(RUN_ID, run_id);
+    metadata.causation_id = started_by;
+    // the event that began the run begins its correlation, too
+    metadata.correlation_id = started_by.map(|event| event.to_string());
+    metadata
 }

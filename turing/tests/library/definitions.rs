@@ -9,7 +9,10 @@ use turing::postings::PostingSource;
 use turing::run::{RunOptions, RunOutcome, move_run, take_in};
 use turing::store::Store;
 use turing::why::{Asker, Why};
-use turing_domain::{Posting, PostingId, RunId, RunStart, WorkflowRuns};
+use turing_domain::{
+    ConversationId, ConversationWaves, DefinitionId, DefinitionRecording, Posting, PostingId,
+    RecordedDefinitions, RunId, RunStart, WorkflowRuns,
+};
 
 use crate::support::Workspace;
 use crate::support::within::{Quiet, options};
@@ -138,6 +141,44 @@ async fn a_move_that_was_interrupted_goes_on_when_it_is_repeated() {
     assert_eq!((moved.moved, moved.from_digest), (2, Some(after.digest.clone())));
     let run = runs.load(&workflow).await.unwrap().state.run(run_id).cloned().unwrap();
     assert_eq!(run.definition_digest, Some(before.digest));
+}
+
+#[tokio::test]
+async fn a_move_ends_the_waves_at_conversations_that_the_definition_lacks() {
+    let (workspace, store) = (Workspace::with_chain(2, 2), Store::in_memory());
+    let (before, text) = (definition(&workspace), workspace.workflow());
+    let run_id = begun_before(&workspace, &store).await;
+    let recording = DefinitionRecording {
+        workflow_id: before.workflow.id,
+        digest: before.digest.clone(),
+        file_name: "workflow.toml".to_owned(),
+        folder: None,
+        text: text.clone(),
+    };
+    let definitions = Repository::<RecordedDefinitions>::new(store.events.clone());
+    let id = DefinitionId::of_digest(&before.digest).unwrap();
+    definitions.by_id(&id).decide(|known| known.record_once(&recording)).await.unwrap();
+    // as if the run had been killed when the last attempt of the first wave was recorded
+    let waves = Repository::<ConversationWaves>::new(store.events.clone());
+    let first = ConversationId(1);
+    let begin = |waves: &ConversationWaves| waves.start_wave(first, run_id, 2);
+    waves.by_id(&first).decide(begin).await.unwrap();
+
+    let (head, _) = text.split_once("[[conversations]]").unwrap();
+    let (_, last) = text.rsplit_once("[[conversations]]").unwrap();
+    let head = head.replace("entry = 1", "entry = 2");
+    workspace.file("workflow.toml", format!("{head}[[conversations]]{last}"));
+    let after = definition(&workspace);
+    let lock = store.lock_run(after.workflow.id).await.unwrap();
+    let recorded_before = names(&store).await;
+    move_run(&store, &lock, run_id, &after, true).await.unwrap();
+    assert_eq!(names(&store).await, recorded_before);
+    assert!(move_run(&store, &lock, run_id, &after, false).await.unwrap().is_done);
+    let state = waves.load(&first).await.unwrap().state;
+    assert_eq!((state.open_wave(run_id), state.completed_last()), (None, Some(run_id)));
+    let all = names(&store).await;
+    let place = |name: &str| all.iter().position(|other| other == name).unwrap();
+    assert!(place("conversation_completed") < place("workflow_moved_to_definition"));
 }
 
 #[test]
