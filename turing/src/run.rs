@@ -272,6 +272,9 @@ pub async fn run(
         observer,
     };
     run.report.gave_up = gave_up;
+    if let Some(reason) = begun.unkept {
+        run.goes_without("a record of its definition".to_owned(), reason);
+    }
     run.observer.can_be_seen(&Sight::of(&run.shared));
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();

@@ -1,8 +1,11 @@
 //! Definitions in the store: with which event they come there, and that a run is moved to another one.
 
-use es_core::Repository;
-use es_core::event::{EventStoreExt, ReadLog};
+use es_core::backend::{AppendRequest, NewEvent};
+use es_core::event::{EventStoreExt, Payload, ReadLog};
+use es_core::execution::stream_of;
+use es_core::{ExpectedVersion, Repository};
 use futures_util::TryStreamExt;
+use serde_json::json;
 use tokio::sync::watch;
 use turing::definition::{Definition, DefinitionError, recorded};
 use turing::postings::PostingSource;
@@ -77,6 +80,32 @@ async fn a_run_of_before_gets_its_definition_recorded_when_it_goes_on() {
     finish(&workspace, &store, options()).await;
     let found = recorded(&store, &digest).await.unwrap().unwrap();
     assert_eq!(found.text, workspace.workflow());
+}
+
+#[tokio::test]
+async fn a_run_goes_without_a_record_of_its_definition_if_what_stands_there_cannot_be_read() {
+    let (workspace, store) = (Workspace::with_chain(1, 1), Store::in_memory());
+    let id = DefinitionId::of_digest(&definition(&workspace).digest).unwrap();
+    let stream = stream_of::<RecordedDefinitions>(&id).unwrap();
+    let event_id = "0193a1d4-0000-7000-8000-000000000007".parse().unwrap();
+    let event = NewEvent::new(event_id, "note_added", Payload::of(&json!({})).unwrap());
+    let request = AppendRequest::to(stream, ExpectedVersion::Any, vec![event]);
+    store.events.append(request).await.unwrap();
+    begun_before(&workspace, &store).await;
+    // one that goes on, and one that begins
+    for options in [options(), RunOptions { again: true, ..options() }] {
+        let (_stop, stopped) = watch::channel(false);
+        let outcome = workspace.run_within(&store, options, stopped, &mut Quiet).await.unwrap();
+        let report = match outcome {
+            RunOutcome::Finished(report) => report,
+            other => panic!("{other:?}"),
+        };
+        let without: Vec<_> = report.without.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(without, ["a record of its definition"]);
+        assert!(report.without[0].reason.contains("note_added"), "{:?}", report.without);
+    }
+    let all = names(&store).await;
+    assert_eq!(all.iter().filter(|name| *name == "workflow_completed").count(), 2);
 }
 
 #[tokio::test]
