@@ -3,6 +3,7 @@
 mod error;
 mod failures;
 mod now;
+mod of_run;
 mod percentile;
 mod waiting;
 
@@ -161,7 +162,7 @@ async fn read(
             match event.decode::<WorkflowEvent>() {
                 Ok(decoded) => {
                     for decoded in decoded {
-                        take_end(&mut account, &event, decoded);
+                        of_run::take(&mut account, &event, decoded);
                     }
                 }
                 Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
@@ -269,24 +270,6 @@ async fn begun(
         (None, _) if !left_out.is_empty() => Err(AccountError::Unreadable(left_out)),
         (None, Some(run_id)) => Err(AccountError::NoSuchRun { run_id }),
         (None, None) => Err(AccountError::NoRun),
-    }
-}
-
-fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowEvent) {
-    let (run_id, status, took) = match event {
-        WorkflowEvent::WorkflowCompleted { run_id, duration_ms, .. } => {
-            (run_id, Status::Completed, duration_ms.0.map(Duration::from_millis))
-        }
-        WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
-            (run_id, Status::Failed(error.0.unwrap_or_default()), None)
-        }
-        WorkflowEvent::WorkflowStarted { .. } | WorkflowEvent::WorkflowMovedToDefinition { .. } => {
-            return;
-        }
-    };
-    if run_id.0 == Some(account.run_id) {
-        (account.status, account.took) = (status, took);
-        account.last_event = recorded.recorded_at;
     }
 }
 

@@ -173,7 +173,7 @@ pub(super) async fn runs_of(
 
 /// How people know the workflow, its conversations and its actors, for whoever looks at the run
 /// without the definition.
-fn names(workflow: &Workflow) -> Metadata {
+pub(super) fn names(workflow: &Workflow) -> Metadata {
     let short =
         |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
     let conversations: BTreeMap<_, _> = workflow

@@ -17,7 +17,7 @@ use turing_domain::{
     WorkflowId, WorkflowRejection, WorkflowRuns, correlation_id,
 };
 
-use super::begin::started_event;
+use super::begin::{names, started_event};
 use super::error::told;
 use super::give_up::entered;
 use super::keep_definition::{Refused, folder_of, place_of};
@@ -200,7 +200,7 @@ async fn pin(
 ) -> Result<(), RunError> {
     let workflow_id = definition.workflow.id;
     let recording = definition.recording();
-    let metadata = Metadata::new().with(RUN_ID, run_id);
+    let metadata = names(&definition.workflow).with(RUN_ID, run_id);
     let metadata = metadata.with(DEFINITION_FOLDER, folder_of(definition).to_owned());
     let runs = runs.clone().with_metadata(metadata);
     let members = (runs.by_id(&workflow_id), place_of(store, definition));

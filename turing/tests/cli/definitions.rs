@@ -253,6 +253,19 @@ fn a_run_that_was_moved_goes_on_with_the_scripts_beside_the_definition_of_its_la
 }
 
 #[test]
+fn a_run_that_was_moved_is_told_by_the_names_of_its_definition() {
+    let workspace = interrupted();
+    let run_id = last_run(&workspace);
+    workspace.file("new.toml", workspace.workflow().replace("name = \"b\"", "name = \"renamed\""));
+    let before = workspace.turing(&["run", "show", &run_id]).expect_code(0).stdout;
+    assert!(before.contains("20 b") && !before.contains("renamed"), "{before}");
+    workspace.turing(&["run", "migrate", &run_id, "--definition", "new.toml"]).expect_code(0);
+    workspace.turing(&["run", "resume", &run_id]).expect_code(0);
+    let after = workspace.turing(&["run", "show", &run_id]).expect_code(0).stdout;
+    assert!(after.contains("10 a") && after.contains("20 renamed"), "{after}");
+}
+
+#[test]
 fn a_definition_that_lacks_where_a_posting_stands_moves_nobody() {
     let workspace = interrupted();
     let (text, run_id) = (workspace.workflow(), last_run(&workspace));
