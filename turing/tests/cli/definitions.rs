@@ -174,6 +174,30 @@ fn what_an_actor_was_given_is_made_again_to_the_last_byte() {
     workspace.turing(&["state", "workflow", "3001", "--given"]).expect_code(2);
 }
 
+#[test]
+fn what_a_script_was_given_has_no_answer_of_a_person_that_came_while_it_worked() {
+    let workspace = Workspace::new();
+    workspace.postings(1);
+    workspace.script("a.sh", "echo ok");
+    // it answers in the place of the person
+    let answer = format!("{} answer 1 30 --output - --by anna", env!("CARGO_BIN_EXE_turing"));
+    workspace.script("b.sh", &format!("cat > seen; echo well | {answer} >&2; echo ok"));
+    let both = "[[conversations.branches]]\nto = 20\n[[conversations.branches]]\nto = 30\n";
+    workspace.definition(10, &[(10, "a", both), (20, "b", END)]);
+    let person = "[[actors]]\nid = 30\nname = \"reviewer\"\ntype = \"human\"\n\
+                  [[conversations]]\nid = 30\nname = \"review\"\nactor = 30\nbranches = [{}]\n";
+    workspace.file("workflow.toml", workspace.workflow() + person);
+    workspace.run(&[]).expect_code(0);
+    let events = workspace.events(1);
+    let place = |name: &str| events.iter().rposition(|it| it["event_type"] == name).unwrap();
+    let end = place("script_execution_completed");
+    assert!(place("human_task_completed") < end, "{:?}", names(&events));
+    let version = (end + 1).to_string();
+    let given = ["state", "posting", "1", "--given", "--at-version", &version];
+    let seen = fs::read_to_string(workspace.path().join("seen")).unwrap();
+    assert_eq!(workspace.turing(&given).expect_code(0).stdout, seen);
+}
+
 /// A run of two postings that was interrupted when both stood at the second conversation.
 fn interrupted() -> Workspace {
     let workspace = Workspace::with_two_scripts(2, ["echo ok", &format!("kill -9 {PROGRAM_PID}")]);
