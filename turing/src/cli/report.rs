@@ -72,11 +72,11 @@ pub(super) async fn tell_done(
             if !is_over && !common.json {
                 tell_people(report, workflow, output);
                 let how = match (done.was_asked, waits_for_people(report)) {
-                    (true, _) => "stopped",
-                    (false, true) => "when they have answered",
-                    (false, false) => "not finished",
+                    (true, _) => "stopped;",
+                    (false, true) => "when they have answered,",
+                    (false, false) => "not finished;",
                 };
-                output.line(format_args!("\n{how}; {}", done.go_on));
+                output.line(format_args!("\n{how} {}", done.go_on));
             }
             is_clean
         }

@@ -57,12 +57,12 @@ impl Run<'_> {
         loop {
             self.take_back()?;
             Box::pin(self.go_on_with_people()).await?;
-            Box::pin(self.fill(work)).await?;
+            // of one moment: a gate that opens after it is one that opens later
+            let now = Box::pin(self.fill(work)).await?;
             if Box::pin(self.end_idle_waves(work)).await? {
                 // somebody may have come back meanwhile
                 continue;
             }
-            let now = shared.clocks.timer.now();
             let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
             let until = [self.agenda.next_due(), self.agenda.next_opening(gate)];
             let until = until.into_iter().flatten().min();
@@ -84,12 +84,13 @@ impl Run<'_> {
         }
     }
 
-    /// Begins attempts, as many as there is room for. None is where a wave cannot be recorded: that ends
-    /// the run.
-    async fn fill(&mut self, work: &mut Work) -> Result<(), RunError> {
+    /// Begins attempts, as many as there is room for, and answers at which moment no other could be
+    /// begun. None is where a wave cannot be recorded: that ends the run.
+    async fn fill(&mut self, work: &mut Work) -> Result<Instant, RunError> {
         let shared = self.shared.clone();
+        let mut now = shared.clocks.timer.now();
         while self.goes_on() && work.has_room_for(1, &shared) && !work.has_failed() {
-            let now = shared.clocks.timer.now();
+            now = shared.clocks.timer.now();
             self.agenda.wake(now);
             let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
             let Some(chosen) = self.agenda.next(now, gate, |id| work.goes_on(id)) else { break };
@@ -97,7 +98,7 @@ impl Run<'_> {
                 self.agenda.put_back(chosen.task);
             }
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Begins an attempt; false if there is to be none now, after all.
