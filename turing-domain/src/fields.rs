@@ -34,6 +34,14 @@ pub const CONVERSATION_NAMES: MetadataField<BTreeMap<ConversationId, String>> =
 /// What people call the actors of a run that begins.
 pub const ACTOR_NAMES: MetadataField<BTreeMap<ActorId, String>> = MetadataField::new("actor_names");
 
+/// How many events of its posting were recorded when an attempt looked at it, on the events by which the
+/// attempt ends; where people may answer meanwhile.
+pub const SEEN_VERSION: MetadataField<u64> = MetadataField::new("seen_version");
+
+/// The folder in which the scripts of a run are that begins, or that goes on by another definition; empty
+/// if no text can say it.
+pub const DEFINITION_FOLDER: MetadataField<String> = MetadataField::new("definition_folder");
+
 #[cfg(test)]
 mod tests {
     use es_core::Event;

@@ -8,6 +8,7 @@ use es_core::event::Position;
 use es_core::execution::{LoadError, StoreError, StreamVersion};
 use futures_util::TryStreamExt;
 use serde::Serialize;
+use turing_domain::fields::SEEN_VERSION;
 use turing_domain::{
     ActorKind, ConversationId, InputValues, Posting, PostingEvent, PostingId, RunId, Unresolved,
     WorkflowEvent, WorkflowId, WorkflowRuns,
@@ -109,7 +110,7 @@ impl From<RecordedError> for GivenError {
 /// that is recorded.
 ///
 /// It is what the actor read, to the last byte, if nothing else was recorded for the posting while the
-/// actor worked.
+/// actor worked but what people answered; of those, the event says what the attempt had seen.
 ///
 /// # Errors
 ///
@@ -120,9 +121,9 @@ pub async fn given(
     version: Option<StreamVersion>,
 ) -> Result<Given, GivenError> {
     let postings = Repository::<Posting>::new(store.events.clone());
-    let (version, position, conversation) = attempt(&postings, posting, version).await?;
-    let before = StreamVersion::new(version.as_u64().saturating_sub(1));
-    let state = postings.load_at(&posting, before).await?.state;
+    let Ended { version, seen, position, conversation } =
+        attempt(&postings, posting, version).await?;
+    let state = postings.load_at(&posting, seen).await?.state;
     let run = state.run().ok_or(GivenError::NotWaitedFor { posting, version })?;
     let attempt =
         run.attempt_at(conversation).ok_or(GivenError::NotWaitedFor { posting, version })?;
@@ -157,19 +158,34 @@ pub async fn given(
     })
 }
 
-/// The event that recorded the end of an attempt, its place in the log, and the conversation.
+/// How an attempt ended.
+struct Ended {
+    /// By this event.
+    version: StreamVersion,
+    /// How many events the posting had when the attempt looked at it.
+    seen: StreamVersion,
+    position: Position,
+    conversation: ConversationId,
+}
+
+/// The event that recorded the end of an attempt, and what stands there.
 async fn attempt(
     postings: &Repository<Posting>,
     posting: PostingId,
     wanted: Option<StreamVersion>,
-) -> Result<(StreamVersion, Position, ConversationId), GivenError> {
+) -> Result<Ended, GivenError> {
     let mut history = postings.history(&posting);
     let mut found = None;
     while let Some((recorded, event)) = history.try_next().await? {
         if wanted.is_none_or(|version| version == recorded.version)
             && let Some(conversation) = attempted(&event)
         {
-            found = Some((recorded.version, recorded.position, conversation));
+            let (version, position) = (recorded.version, recorded.position);
+            let before = version.as_u64().saturating_sub(1);
+            // what other programs write there may be anything
+            let seen = recorded.metadata.get(SEEN_VERSION).filter(|seen| *seen < before);
+            let seen = StreamVersion::new(seen.unwrap_or(before));
+            found = Some(Ended { version, seen, position, conversation });
         }
     }
     found.ok_or(match wanted {

@@ -235,6 +235,8 @@ pub async fn run(
     let policy = definition.workflow.circuit_breaker;
     let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
     let agenda = Agenda::of(&definition.workflow);
+    let workflow = &definition.workflow;
+    let has_people = workflow.conversations.iter().any(|one| workflow.person_at(one).is_some());
     let shared = Shared {
         store: store.clone(),
         lock: lock.clone(),
@@ -254,6 +256,7 @@ pub async fn run(
         environment,
         clocks,
         parallelism,
+        has_people,
         calls_nobody: options.calls_nobody,
         started_by: begun.started_by,
         recorded: AtomicU64::new(begun.events as u64),
@@ -272,6 +275,9 @@ pub async fn run(
         observer,
     };
     run.report.gave_up = gave_up;
+    if let Some(reason) = begun.unkept {
+        run.goes_without("a record of its definition".to_owned(), reason);
+    }
     run.observer.can_be_seen(&Sight::of(&run.shared));
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();

@@ -23,7 +23,7 @@ use crate::read_models::{ConversationRow, RunRow};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_file, validate_histories,
+    FORGED, StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_file, validate_histories,
     validate_log, validate_postgres, validate_posting_states, validate_rows, validate_snapshots,
 };
 
@@ -289,7 +289,7 @@ impl Store {
                     findings.iter().filter(|finding| unreadable(finding)).map(stream).collect();
                 let log = validate_log(&*self.events).await?.into_iter();
                 findings.extend(log.filter(|one| {
-                    one.kind == UNREADABLE_TIME_KIND
+                    [UNREADABLE_TIME_KIND, FORGED].contains(&one.kind.as_str())
                         || unreadable(one) && !told.contains(&stream(one))
                 }));
                 Ok(findings)

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use file::validate_file;
 pub use log::validate_log;
-pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
+pub(crate) use log::{FORGED, UNREADABLE, UNREADABLE_TIME_KIND};
 pub use models::{validate_histories, validate_posting_states, validate_rows, validate_snapshots};
 pub use postgres::{rights_of_others, validate_postgres};
 

@@ -86,9 +86,15 @@ pub(super) fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
             (run_id, Status::Failed(error.0.unwrap_or_default()), None)
         }
-        WorkflowEvent::WorkflowStarted { .. } | WorkflowEvent::WorkflowMovedToDefinition { .. } => {
+        WorkflowEvent::WorkflowMovedToDefinition { run_id, .. } => {
+            if run_id.0 == Some(account.run_id) {
+                // what is no more keeps its name: attempts are told that were made there
+                account.names.extend(recorded.metadata.get(CONVERSATION_NAMES).unwrap_or_default());
+                account.actors.extend(recorded.metadata.get(ACTOR_NAMES).unwrap_or_default());
+            }
             return;
         }
+        WorkflowEvent::WorkflowStarted { .. } => return,
     };
     if run_id.0 == Some(account.run_id) {
         (account.status, account.took) = (status, took);

@@ -1,9 +1,12 @@
 //! The definition that a run is carried out by, from the store alone.
 
+use std::path::PathBuf;
+
 use es_core::Repository;
 use es_core::event::{EventFilter, EventStoreExt, ReadLog};
 use es_core::execution::{LoadError, StoreError};
 use futures_util::TryStreamExt;
+use turing_domain::fields::DEFINITION_FOLDER;
 use turing_domain::{RunId, WorkflowEvent, WorkflowId, WorkflowRun, WorkflowRuns};
 
 use super::recorded::beginning;
@@ -67,28 +70,47 @@ pub(crate) async fn run_of(
     store: &Store,
     run_id: Option<RunId>,
 ) -> Result<(WorkflowId, WorkflowRun), OfRunError> {
-    let filter = EventFilter::events([WorkflowEvent::WORKFLOW_STARTED]).aggregate::<WorkflowRuns>();
+    let (workflow_id, run, _) = with_folder(store, run_id).await?;
+    Ok((workflow_id, run))
+}
+
+/// The same, and the folder of its scripts, if that was recorded with the run: with its beginning, or
+/// with its last move to another definition.
+async fn with_folder(
+    store: &Store,
+    run_id: Option<RunId>,
+) -> Result<(WorkflowId, WorkflowRun, Option<String>), OfRunError> {
+    use WorkflowEvent::{WorkflowMovedToDefinition, WorkflowStarted};
+    let names = [WorkflowEvent::WORKFLOW_STARTED, WorkflowEvent::WORKFLOW_MOVED_TO_DEFINITION];
+    let filter = EventFilter::events(names).aggregate::<WorkflowRuns>();
     let mut events = store.events.log(ReadLog::from_start().filter(filter));
     let mut found = None;
     while let Some(event) = events.try_next().await? {
         // what cannot be read is the beginning of no run that could be named
-        if let Ok(WorkflowEvent::WorkflowStarted { run_id: started, .. }) = event.decode_one()
+        let Ok(workflow_id) = event.aggregate_id::<WorkflowRuns>() else { continue };
+        let decoded = event.decode_one::<WorkflowEvent>();
+        if let Ok(WorkflowStarted { run_id: started, .. }) = &decoded
             && let Some(started) = started.0
             && run_id.is_none_or(|run_id| run_id == started)
-            && let Ok(workflow_id) = event.aggregate_id::<WorkflowRuns>()
         {
-            found = Some((workflow_id, started));
+            found = Some((workflow_id, started, event.metadata.get(DEFINITION_FOLDER)));
+        }
+        if let Ok(WorkflowMovedToDefinition { run_id: moved, .. }) = &decoded
+            && let Some((_, run_id, folder)) = &mut found
+            && moved.0 == Some(*run_id)
+        {
+            *folder = event.metadata.get(DEFINITION_FOLDER);
         }
     }
     let none = || match run_id {
         Some(run_id) => AccountError::NoSuchRun { run_id },
         None => AccountError::NoRun,
     };
-    let (workflow_id, run_id) = found.ok_or_else(none)?;
+    let (workflow_id, run_id, folder) = found.ok_or_else(none)?;
     let runs = Repository::<WorkflowRuns>::new(store.events.clone());
     let runs = runs.load(&workflow_id).await?.state;
     let run = runs.run(run_id).cloned().ok_or(AccountError::NoSuchRun { run_id })?;
-    Ok((workflow_id, run))
+    Ok((workflow_id, run, folder))
 }
 
 /// The run of this id, or the one that began last, with its definition as the store holds it.
@@ -97,13 +119,19 @@ pub(crate) async fn run_of(
 ///
 /// [`OfRunError`].
 pub async fn definition_of(store: &Store, run_id: Option<RunId>) -> Result<OfRun, OfRunError> {
-    let (workflow_id, run) = run_of(store, run_id).await?;
+    let (workflow_id, run, folder) = with_folder(store, run_id).await?;
     let found = match &run.definition_digest {
         Some(digest) => recorded(store, digest).await?,
         None => None,
     };
     match found {
-        Some(recorded) => Ok(OfRun { workflow_id, run, recorded }),
+        Some(mut recorded) => {
+            // the text was recorded with the folder of its first run, and may stand in several
+            if let Some(folder) = folder {
+                recorded.folder = (!folder.is_empty()).then(|| PathBuf::from(folder));
+            }
+            Ok(OfRun { workflow_id, run, recorded })
+        }
         None => {
             let (run_id, digest) = (run.run_id, run.definition_digest);
             Err(OfRunError::NotRecorded { run_id, digest })

@@ -21,7 +21,7 @@ pub struct Recorded {
     pub digest: String,
     /// The name of its file, without folders.
     pub file_name: String,
-    /// The folder of that file, absolute, if it was recorded.
+    /// The folder of that file, absolute, if it was recorded; of a run's definition, that of the run.
     pub folder: Option<PathBuf>,
 }
 

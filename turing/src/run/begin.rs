@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream, Timestamp};
-use es_core::execution::stream_of;
+use es_core::execution::{Appended, stream_of};
 use es_core::{CommandError, Repository, transact};
 use futures_util::TryStreamExt;
-use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
+use turing_domain::fields::{
+    ACTOR_NAMES, CONVERSATION_NAMES, DEFINITION_FOLDER, RUN_ID, WORKFLOW_NAME,
+};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
@@ -18,7 +20,7 @@ use crate::store::Store;
 use super::before::{Before, look};
 use super::difference::{Difference, other_postings};
 use super::give_up::{GivenUp, entered, give_up};
-use super::keep_definition::{Refused, keep, place_of};
+use super::keep_definition::{Refused, folder_of, keep, place_of, unkept};
 use super::patience::Patience;
 use super::{Intake, RunError, RunOptions};
 
@@ -54,6 +56,17 @@ pub(super) struct Begun {
     pub(super) before: Before,
     /// How many events this call has recorded for it.
     pub(super) events: usize,
+    /// Why the store has no record of its definition, if what stands in its place cannot be read.
+    pub(super) unkept: Option<String>,
+}
+
+/// A run that was begun just now.
+struct Started {
+    /// By this event.
+    by: Option<EventId>,
+    events: usize,
+    /// As that of [`Begun`].
+    unkept: Option<String>,
 }
 
 /// Where it is read what came before.
@@ -99,8 +112,9 @@ pub(super) async fn begin(
         if others.is_none() && !is_other_definition {
             let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
             let (started_by, began) = looking.await?.unzip();
-            let events = patience.persist(|| keep(store, definition)).await?;
-            let begun = Begun { run_id, is_continued: true, started_by, began, before, events };
+            let (events, unkept) = patience.persist(|| keep(store, definition)).await?;
+            let is_continued = true;
+            let begun = Begun { run_id, is_continued, started_by, began, before, events, unkept };
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
         if !options.abandon {
@@ -137,11 +151,12 @@ pub(super) async fn begin(
         again,
     };
     let metadata = names(&definition.workflow).with(RUN_ID, run_id);
+    let metadata = metadata.with(DEFINITION_FOLDER, folder_of(definition).to_owned());
     let starting = || start_run(store, runs, &start, definition, &metadata);
     let found = match patience.persist(starting).await? {
-        Ok((started_by, events)) => {
+        Ok(Started { by: started_by, events, unkept }) => {
             let (is_continued, began) = (false, None);
-            Found::Run(Begun { run_id, is_continued, started_by, began, before, events })
+            Found::Run(Begun { run_id, is_continued, started_by, began, before, events, unkept })
         }
         Err(_) => Found::Done(here),
     };
@@ -158,7 +173,7 @@ pub(super) async fn runs_of(
 
 /// How people know the workflow, its conversations and its actors, for whoever looks at the run
 /// without the definition.
-fn names(workflow: &Workflow) -> Metadata {
+pub(super) fn names(workflow: &Workflow) -> Metadata {
     let short =
         |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
     let conversations: BTreeMap<_, _> = workflow
@@ -181,15 +196,15 @@ fn names(workflow: &Workflow) -> Metadata {
     }
 }
 
-/// Records that a run begins, with its definition where that is not recorded already. Answers by which
-/// event, and how many there are; or which run has done the same.
+/// Records that a run begins, with its definition where that is not recorded already, and can be. Answers
+/// by which event, and how many there are; or which run has done the same.
 async fn start_run(
     store: &Store,
     runs: &Repository<WorkflowRuns>,
     start: &RunStart,
     definition: &Definition,
     metadata: &Metadata,
-) -> Result<Result<(Option<EventId>, usize), RunId>, RunError> {
+) -> Result<Result<Started, RunId>, RunError> {
     let &RunStart { workflow_id, run_id, .. } = start;
     let recording = definition.recording();
     // the names are those of the run
@@ -200,24 +215,44 @@ async fn start_run(
         definitions.record(definitions.record_once(&recording)?);
         Ok::<_, Refused>(())
     });
-    let executed = match begun.await {
+    let (by, events, unkept) = match begun.await {
+        Ok(executed) => {
+            let (started, recorded) = &executed.events;
+            // without a start there is nothing: both are recorded together
+            let by = first_event(executed.appended.as_ref()).filter(|_| !started.is_empty());
+            (by, started.len().saturating_add(recorded.len()), None)
+        }
         Err(CommandError::Rejected(Refused::Workflow(WorkflowRejection::AlreadyCompleted {
             run_id,
         }))) => return Ok(Err(run_id)),
-        executed => executed.map_err(RunError::record)?,
+        Err(error) => {
+            let Some(reason) = unkept(&error) else { return Err(RunError::record(error)) };
+            let alone = Box::pin(async {
+                named.by_id(&workflow_id).decide(|runs| runs.start(start)).await
+            });
+            let begun = alone.await;
+            if let Err(CommandError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) =
+                begun
+            {
+                return Ok(Err(run_id));
+            }
+            let begun = begun.map_err(RunError::record)?;
+            (first_event(begun.appended.as_ref()), begun.events.len(), Some(reason))
+        }
     };
-    let (started, recorded) = &executed.events;
-    // without a start there is nothing: both are recorded together
-    let stream = executed.appended.as_ref().and_then(|appended| appended.streams.first());
-    let event = stream.and_then(|stream| stream.events.first()).filter(|_| !started.is_empty());
-    Ok(Ok(match event {
-        Some(event) => (Some(event.event_id), started.len().saturating_add(recorded.len())),
+    Ok(Ok(match by {
+        Some(_) => Started { by, events, unkept },
         // it was recorded before, and the answer was lost
         None => {
             let started = started_event(runs, workflow_id, run_id).await?;
-            (started.map(|(event_id, _)| event_id), 1)
+            Started { by: started.map(|(event_id, _)| event_id), events: 1, unkept }
         }
     }))
+}
+
+/// The first event of an append.
+fn first_event(appended: Option<&Appended>) -> Option<EventId> {
+    appended?.streams.first()?.events.first().map(|event| event.event_id)
 }
 
 /// Records that a run is given up, for this reason.
@@ -233,7 +268,7 @@ pub(super) async fn fail(
 }
 
 /// The event that began a run, and when.
-async fn started_event(
+pub(super) async fn started_event(
     runs: &Repository<WorkflowRuns>,
     workflow: WorkflowId,
     run_id: RunId,

@@ -91,13 +91,26 @@ pub enum RunError {
 /// How a run in progress is finished that is another one than was asked for.
 fn way_on(run_id: RunId, difference: &Difference, file: &Path) -> String {
     match (difference.is_of_definition(), difference.is_whole()) {
-        (true, _) => {
+        (true, is_whole) => {
             // as many digits as people compare
             let digest = difference.began_with().and_then(|digest| digest.get(..16));
             let which = digest.map_or_else(String::new, |digest| {
                 format!(", the file whose SHA-256 (`sha256sum`) begins with {digest}")
             });
-            format!("finish it with the definition that it began with{which}")
+            let own = format!("the definition that it began with or was moved to{which}");
+            if !is_whole {
+                return format!("finish it with {own}");
+            }
+            let resume = command(format!("run resume {run_id}"));
+            let migrate = match difference.others.is_some() || file.as_os_str().is_empty() {
+                true => String::new(),
+                false => {
+                    let file = quoted(file.display());
+                    let migrate = command(format!("run migrate {run_id} --definition {file}"));
+                    format!(", have it go on by this one with `{migrate}`")
+                }
+            };
+            format!("finish it with `{resume}`, by {own}{migrate}")
         }
         (false, true) => {
             let resume = match file.as_os_str().is_empty() {

@@ -7,21 +7,23 @@
 use std::collections::BTreeMap;
 
 use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream};
-use es_core::execution::{IdempotencyKey, stream_of};
+use es_core::execution::{IdempotencyKey, LoadError, stream_of};
 use es_core::{Repository, transact};
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use turing_domain::fields::RUN_ID;
+use turing_domain::fields::{DEFINITION_FOLDER, RUN_ID};
 use turing_domain::{
-    ConversationId, Posting, PostingId, RunId, WorkflowEvent, WorkflowId, WorkflowRejection,
-    WorkflowRuns, correlation_id,
+    ConversationId, ConversationWaves, Posting, PostingId, RunId, WaveCompletion, WorkflowEvent,
+    WorkflowId, WorkflowRejection, WorkflowRuns, correlation_id,
 };
 
+use super::begin::{names, started_event};
 use super::error::told;
 use super::give_up::entered;
-use super::keep_definition::{Refused, place_of};
+use super::keep_definition::{Refused, folder_of, place_of};
+use super::noted::run_metadata;
 use super::{Left, RETRY, RunError, StepError};
-use crate::definition::Definition;
+use crate::definition::{Definition, RecordedError, recorded};
 use crate::lock::RunLock;
 use crate::store::Store;
 
@@ -94,6 +96,9 @@ pub async fn move_run(
         return Ok(moving);
     }
     lock.check().await?;
+    if let Some(before) = &moving.from_digest {
+        Box::pin(end_waves(store, &runs, run_id, before, definition)).await?;
+    }
     pin(store, &runs, run_id, definition).await?;
     moving.is_done = true;
     // none if the run began with it: then every posting goes on by it anyway
@@ -146,6 +151,46 @@ impl RunMove {
     }
 }
 
+/// Ends the waves that an interruption left open at conversations that the definition lacks: who goes on
+/// ends those of its own conversations. Nobody stands at these any more, so all went on who stood there.
+async fn end_waves(
+    store: &Store,
+    runs: &Repository<WorkflowRuns>,
+    run_id: RunId,
+    before: &str,
+    definition: &Definition,
+) -> Result<(), RunError> {
+    let before = match recorded(store, before).await {
+        Ok(before) => before,
+        Err(RecordedError::Store(error)) => return Err(RunError::Store(error)),
+        // waves tell of the work, and are not needed to go on with it
+        Err(_) => None,
+    };
+    let conversations = before.map_or_else(Vec::new, |before| before.workflow.conversations);
+    let left = conversations.iter().map(|conversation| conversation.id);
+    let left = left.filter(|id| definition.workflow.conversation(*id).is_none());
+    let waves = Repository::<ConversationWaves>::new(&store.events).with_retry(RETRY);
+    for conversation_id in left {
+        let state = match waves.load(&conversation_id).await {
+            Err(LoadError::Decode { .. }) => continue,
+            loaded => loaded.map_err(RunError::load)?.state,
+        };
+        let Some(wave) = state.open_wave(run_id) else { continue };
+        let over = WaveCompletion {
+            conversation_id,
+            run_id,
+            processed_count: wave.posting_count.unwrap_or(0),
+            failed_count: 0,
+            duration: None,
+        };
+        let started_by = started_event(runs, definition.workflow.id, run_id).await?;
+        let metadata = run_metadata(run_id, started_by.map(|(event, _)| event));
+        let ending = waves.by_id(&conversation_id).decide(|waves| waves.complete_wave(&over));
+        ending.metadata(metadata).await.map_err(RunError::record)?;
+    }
+    Ok(())
+}
+
 /// Records that the run goes on by the definition, with the definition itself.
 async fn pin(
     store: &Store,
@@ -155,7 +200,9 @@ async fn pin(
 ) -> Result<(), RunError> {
     let workflow_id = definition.workflow.id;
     let recording = definition.recording();
-    let runs = runs.clone().with_metadata(Metadata::new().with(RUN_ID, run_id));
+    let metadata = names(&definition.workflow).with(RUN_ID, run_id);
+    let metadata = metadata.with(DEFINITION_FOLDER, folder_of(definition).to_owned());
+    let runs = runs.clone().with_metadata(metadata);
     let members = (runs.by_id(&workflow_id), place_of(store, definition));
     let pinning = transact(members, |(runs, definitions)| {
         runs.record(runs.move_to_definition(workflow_id, run_id, &recording.digest)?);

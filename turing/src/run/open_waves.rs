@@ -285,6 +285,8 @@ impl Run<'_> {
     /// Of those that stood ready when one began, as many have gone on at least as stand there no longer.
     pub(super) async fn end_interrupted_waves(&mut self) -> Result<(), RunError> {
         let shared = self.shared.clone();
+        // a repeat whose time is over stood ready, and stands there still
+        self.agenda.wake(shared.clocks.timer.now());
         for conversation in &shared.definition.workflow.conversations {
             if *self.stop.borrow() {
                 return Ok(());

@@ -35,8 +35,7 @@ impl Run<'_> {
     /// Hears from now on what others write, where people have something to do.
     pub(super) async fn listen(&mut self) -> Result<(), RunError> {
         let shared = self.shared.clone();
-        let workflow = &shared.definition.workflow;
-        if !workflow.conversations.iter().any(|one| workflow.person_at(one).is_some()) {
+        if !shared.has_people {
             return Ok(());
         }
         let asking = shared.patience.persist(|| end_of_log(&shared));

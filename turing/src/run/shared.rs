@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) environment: Environment,
     pub(super) clocks: Clocks,
     pub(super) parallelism: NonZeroUsize,
+    /// Whether people are among the actors, who answer while attempts are made.
+    pub(super) has_people: bool,
     /// Whether attempts succeed without their actors.
     pub(super) calls_nobody: bool,
     /// The event that began the run.

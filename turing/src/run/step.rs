@@ -1,10 +1,10 @@
 //! One attempt of one posting at one conversation: render, execute, record.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use es_core::event::EventId;
-use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
+use es_core::execution::{Appended, IdempotencyKey, LoadError, Loaded, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use turing_domain::{
@@ -18,6 +18,7 @@ use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
 use super::enter::Entered;
 use super::moved::{AttemptResult, Moved};
+use super::noted::Looked;
 use super::people::standing;
 use super::wave_record::WaveRecord;
 use super::{RunError, Shared, StepError};
@@ -73,8 +74,8 @@ enum Made {
 struct ByActor {
     actor: ActorId,
     attempted: Attempted,
-    /// When the posting was looked at for it.
-    looked: Instant,
+    /// What was seen of the posting for it.
+    looked: Looked,
 }
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
@@ -100,26 +101,26 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     }
 }
 
-/// Makes sure of the lock, and looks at the posting: who makes the attempt, with which data, and when that
-/// was, if the posting still waits for it.
+/// Makes sure of the lock, and looks at the posting: who makes the attempt, with which data, and when and
+/// at which event that was, if the posting still waits for it.
 async fn look(
     shared: &Shared,
     posting: PostingId,
     attempt: Attempt,
-) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>, Instant)>), RunError> {
-    let looked = shared.clocks.timer.now();
+) -> Result<(Posting, Option<(ActorId, Arc<Map<String, Value>>, Looked)>), RunError> {
+    let at = shared.clocks.timer.now();
     let locked = async { Ok::<_, RunError>(shared.lock.check_lately().await?) };
     // who has no lock needs nothing of the store, which may not answer either
-    let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
+    let found = async { Ok::<_, RunError>(loaded(shared, posting).await) };
     let read = async { Ok::<_, RunError>(data_of(shared, posting).await) };
-    let (standing, loaded, data) = tokio::try_join!(locked, loaded, read)?;
-    let state = match standing {
-        Standing::Kept => loaded?,
+    let (standing, found, data) = tokio::try_join!(locked, found, read)?;
+    let Loaded { state, version, .. } = match standing {
+        Standing::Kept => found?,
         // who had the lock in between may have made this attempt
-        Standing::TakenAgain => load(shared, posting).await?,
+        Standing::TakenAgain => loaded(shared, posting).await?,
     };
     let Some(actor) = actor_at(shared, &state, attempt) else { return Ok((state, None)) };
-    Ok((state, Some((actor, data?, looked))))
+    Ok((state, Some((actor, data?, Looked { at, version }))))
 }
 
 /// The data of a posting, which are read for its first attempt.
@@ -184,8 +185,12 @@ async fn record(
 }
 
 pub(super) async fn load(shared: &Shared, posting: PostingId) -> Result<Posting, StepError> {
+    Ok(loaded(shared, posting).await?.state)
+}
+
+async fn loaded(shared: &Shared, posting: PostingId) -> Result<Loaded<Posting>, StepError> {
     let loaded = shared.postings.load(&posting).await;
-    Ok(loaded.map_err(|source| StepError::Load { posting, source })?.state)
+    loaded.map_err(|source| StepError::Load { posting, source })
 }
 
 /// Who makes the attempt, if the posting is still waiting for it, and for no group first.
@@ -203,7 +208,7 @@ struct Record<'a> {
     attempt: Attempt,
     actor: ActorId,
     cause: Option<EventId>,
-    looked: Instant,
+    looked: Looked,
     /// When the attempt ended.
     seen: Moment,
     /// How long the actor wants no call.
@@ -248,11 +253,11 @@ impl Record<'_> {
     ) -> Result<Option<Decided<Member<Posting>>>, RunError> {
         let &Self { shared, posting, attempt, .. } = self;
         let recorded = shared
-            .postings_looked_at(self.looked)
+            .postings_looked_at(self.looked.at)
             .by_id(&posting)
             .decide(decide)
             .idempotency_key(self.key()?)
-            .metadata(shared.metadata(posting, self.cause))
+            .metadata(shared.attempt_metadata(posting, self.cause, self.looked))
             .await;
         let recorded = match recorded {
             Err(CommandError::KeyReused { .. }) => return Ok(None),
@@ -332,7 +337,7 @@ impl Record<'_> {
         });
         let recorded = decision
             .idempotency_key(self.key()?)
-            .metadata(shared.metadata(posting, self.cause))
+            .metadata(shared.attempt_metadata(posting, self.cause, self.looked))
             .retry(RETRY_WITH_ACTOR)
             .await
             .map_err(|error| StepError::of(posting, error))?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use turing_domain::{
     ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Cutover, CutoverEvent,
     DefinitionEvent, Posting, PostingEvent, RecordedDefinitions, WorkflowEvent, WorkflowRuns,
+    definition_digest,
 };
 
 use super::{FindingSeverity, StoreFinding, usable_id};
@@ -21,9 +22,12 @@ pub(crate) const UNREADABLE: &str = "event_unreadable";
 /// The kind of finding that tells of times which programs cannot read.
 pub(crate) const UNREADABLE_TIME_KIND: &str = "time_unreadable";
 
+/// The kind of finding that tells of definitions whose text is not the one that was recorded.
+pub(crate) const FORGED: &str = "definition_differs";
+
 /// Reads the whole log and tells of streams whose versions have gaps, whose events stand in the log
 /// in another order, whose times run backwards, whose events or times programs cannot read, and
-/// whose ids they cannot ask for.
+/// whose ids they cannot ask for; and of definitions whose text has another digest than was recorded.
 ///
 /// It needs memory for each stream, not for each event.
 ///
@@ -50,6 +54,17 @@ fn is_readable(event: &RecordedEvent) -> bool {
         RecordedDefinitions::TYPE => event.decode::<DefinitionEvent>().is_ok(),
         _ => event.payload.decode::<Value>().is_ok(),
     }
+}
+
+/// Whether the event has the text of a definition under a digest that is not that of the text.
+fn is_forged(event: &RecordedEvent) -> bool {
+    event.stream.aggregate_type() == RecordedDefinitions::TYPE
+        && match event.decode_one() {
+            Ok(DefinitionEvent::WorkflowDefinitionRecorded { digest, text, .. }) => {
+                definition_digest(&text) != digest
+            }
+            Err(_) => false,
+        }
 }
 
 /// Whether the stream is of a type whose ids are numbers, and its id is not the text of one.
@@ -95,6 +110,7 @@ struct Seen {
     earlier: Tally,
     unreadable: Tally,
     timeless: Tally,
+    forged: Tally,
 }
 
 impl Seen {
@@ -114,6 +130,9 @@ impl Seen {
         self.latest = Some(event.recorded_at);
         if !is_readable(event) {
             self.unreadable.add(version);
+        }
+        if is_forged(event) {
+            self.forged.add(version);
         }
     }
 
@@ -143,6 +162,13 @@ impl Seen {
                  and counts as the earliest"
             )
         });
+        let forged = self.forged.tell(|count, first| {
+            format!(
+                "the text of {count} of its definitions, the first of them in event {first}, has another \
+                 SHA-256 than was recorded, so somebody has changed or forged it; restore the store from a \
+                 backup"
+            )
+        });
         let unusable = has_unusable_id(stream).then(|| {
             format!(
                 "no program can ask for this id: ids are whole numbers from {} to {}, without \
@@ -168,6 +194,7 @@ impl Seen {
             finding(UNREADABLE, Warning, unreadable),
             finding(UNREADABLE_TIME_KIND, Warning, timeless),
             finding("id_unusable", Warning, unusable),
+            finding(FORGED, Error, forged),
         ];
         findings.into_iter().flatten()
     }
@@ -226,6 +253,30 @@ mod tests {
             (event.event_type, event.payload) = (event_type.into(), payload);
             assert_eq!(kinds(&[event]), ["event_unreadable"]);
         }
+    }
+
+    #[test]
+    fn a_definition_with_another_text_than_was_recorded_is_told() {
+        let recorded = |text: &str| {
+            let payload = serde_json::json!({
+                "workflow_id": 3001,
+                "digest": definition_digest("as it was"),
+                "file_name": "workflow.toml",
+                "folder": null,
+                "text": text,
+            });
+            let id = EventId::from_uuid(es_postgres::sqlx::types::Uuid::from_u128(1));
+            let payload = Payload::of(&payload).unwrap();
+            kinds(&[RecordedEvent::new(
+                NewEvent::new(id, "workflow_definition_recorded", payload),
+                StreamId::new("definition", "7").unwrap(),
+                StreamVersion::new(1),
+                Position::from_sequence(1),
+                Timestamp::from_micros(0),
+            )])
+        };
+        assert!(recorded("as it was").is_empty());
+        assert_eq!(recorded("as it is"), ["definition_differs"]);
     }
 
     #[tokio::test]

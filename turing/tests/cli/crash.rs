@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::{RUN, Workspace};
+use crate::support::{END, PROGRAM_PID, RUN, Workspace};
 
 const POSTINGS: usize = 20;
 const CONVERSATIONS: [i32; 4] = [10, 20, 30, 40];
@@ -144,4 +144,23 @@ async fn kill_campaign_runs_no_recorded_step_again() {
         "{kills} kills in {rounds} runs: {recorded} steps recorded, each once; {executions} \
          executions started"
     );
+}
+
+#[test]
+fn a_wave_that_is_killed_counts_no_repeat_that_it_had_not_made() {
+    // each posting fails once; then the program is killed twice, each time at the first repeat
+    let body = format!(
+        "echo x >> calls; n=$(wc -l < calls); [ $((n)) -gt 3 ] || exit 143; \
+         [ $((n)) -gt 5 ] || {{ kill -9 {PROGRAM_PID}; exit 1; }}; echo ok"
+    );
+    let workspace = Workspace::with_script(3, "a", END, &body);
+    for _ in 0..2 {
+        workspace.run(&["--parallel", "1"]);
+    }
+    workspace.run(&["--parallel", "1"]).expect_code(0);
+    let events = workspace.turing(&["events", "conversation", "10", "--json"]).expect_code(0);
+    let counts = events.json_lines().into_iter();
+    let processed: u64 = counts.filter_map(|it| it["payload"]["processed_count"].as_u64()).sum();
+    // three failed, and three completed
+    assert!((3..=6).contains(&processed), "{processed} of 6 attempts: {}", events.stdout);
 }

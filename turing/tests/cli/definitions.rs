@@ -85,6 +85,27 @@ fn scripts_are_looked_for_where_the_file_was_or_where_it_is_said() {
 }
 
 #[test]
+fn a_run_goes_on_with_the_scripts_of_the_folder_that_it_began_in() {
+    let workspace = Workspace::with_script(1, "a", END, "exit 3");
+    workspace.run(&[]).expect_code(1);
+    // the same text elsewhere, as in another checkout
+    fs::create_dir(workspace.path().join("other")).unwrap();
+    workspace.file("other/workflow.toml", workspace.workflow());
+    workspace.script("other/a.sh", "exit 3");
+    let run = ["run", "--workflow", "other/workflow.toml", "--postings", "postings", "--again"];
+    workspace.turing(&run).expect_code(1);
+    assert_eq!(definitions(&workspace), 1);
+    let shown = workspace.turing(&["run", "show", "--definition", "--json"]).expect_code(0).json();
+    assert_eq!(shown["folder"], json!(workspace.path().join("other")));
+
+    workspace.script("other/a.sh", "echo ok");
+    workspace.turing(&["run", "retry"]).expect_code(0);
+    // and so does what was begun by that
+    let shown = workspace.turing(&["run", "show", "--definition", "--json"]).expect_code(0).json();
+    assert_eq!(shown["folder"], json!(workspace.path().join("other")));
+}
+
+#[test]
 fn what_is_no_run_has_no_definition() {
     let workspace = Workspace::with_script(1, "a", END, "echo ok");
     workspace.turing(&["check"]).expect_code(2);
@@ -153,6 +174,30 @@ fn what_an_actor_was_given_is_made_again_to_the_last_byte() {
     workspace.turing(&["state", "workflow", "3001", "--given"]).expect_code(2);
 }
 
+#[test]
+fn what_a_script_was_given_has_no_answer_of_a_person_that_came_while_it_worked() {
+    let workspace = Workspace::new();
+    workspace.postings(1);
+    workspace.script("a.sh", "echo ok");
+    // it answers in the place of the person
+    let answer = format!("{} answer 1 30 --output - --by anna", env!("CARGO_BIN_EXE_turing"));
+    workspace.script("b.sh", &format!("cat > seen; echo well | {answer} >&2; echo ok"));
+    let both = "[[conversations.branches]]\nto = 20\n[[conversations.branches]]\nto = 30\n";
+    workspace.definition(10, &[(10, "a", both), (20, "b", END)]);
+    let person = "[[actors]]\nid = 30\nname = \"reviewer\"\ntype = \"human\"\n\
+                  [[conversations]]\nid = 30\nname = \"review\"\nactor = 30\nbranches = [{}]\n";
+    workspace.file("workflow.toml", workspace.workflow() + person);
+    workspace.run(&[]).expect_code(0);
+    let events = workspace.events(1);
+    let place = |name: &str| events.iter().rposition(|it| it["event_type"] == name).unwrap();
+    let end = place("script_execution_completed");
+    assert!(place("human_task_completed") < end, "{:?}", names(&events));
+    let version = (end + 1).to_string();
+    let given = ["state", "posting", "1", "--given", "--at-version", &version];
+    let seen = fs::read_to_string(workspace.path().join("seen")).unwrap();
+    assert_eq!(workspace.turing(&given).expect_code(0).stdout, seen);
+}
+
 /// A run of two postings that was interrupted when both stood at the second conversation.
 fn interrupted() -> Workspace {
     let workspace = Workspace::with_two_scripts(2, ["echo ok", &format!("kill -9 {PROGRAM_PID}")]);
@@ -210,6 +255,38 @@ fn a_run_in_progress_goes_on_by_another_definition() {
     workspace.turing(&["validate"]).expect_code(0);
     let over = workspace.turing(&["run", "migrate", &run_id, "--definition", "workflow.toml"]);
     assert!(over.expect_code(1).stderr.contains("is over"));
+}
+
+#[test]
+fn a_run_that_was_moved_goes_on_with_the_scripts_beside_the_definition_of_its_last_move() {
+    let workspace = interrupted();
+    let run_id = last_run(&workspace);
+    let moved = format!("# moved\n{}", workspace.workflow());
+    fs::create_dir(workspace.path().join("moved")).unwrap();
+    workspace.file("new.toml", &moved);
+    workspace.file("moved/new.toml", &moved);
+    workspace.script("moved/a.sh", "echo ok");
+    workspace.script("moved/b.sh", "echo there");
+    for definition in ["new.toml", "workflow.toml", "moved/new.toml"] {
+        workspace.turing(&["run", "migrate", &run_id, "--definition", definition]).expect_code(0);
+    }
+    assert_eq!(definitions(&workspace), 2);
+    workspace.turing(&["run", "resume", &run_id]).expect_code(0);
+    assert_eq!(workspace.state(1)["outputs"]["20"], "there");
+    assert!(!workspace.path().join("seen").exists());
+}
+
+#[test]
+fn a_run_that_was_moved_is_told_by_the_names_of_its_definition() {
+    let workspace = interrupted();
+    let run_id = last_run(&workspace);
+    workspace.file("new.toml", workspace.workflow().replace("name = \"b\"", "name = \"renamed\""));
+    let before = workspace.turing(&["run", "show", &run_id]).expect_code(0).stdout;
+    assert!(before.contains("20 b") && !before.contains("renamed"), "{before}");
+    workspace.turing(&["run", "migrate", &run_id, "--definition", "new.toml"]).expect_code(0);
+    workspace.turing(&["run", "resume", &run_id]).expect_code(0);
+    let after = workspace.turing(&["run", "show", &run_id]).expect_code(0).stdout;
+    assert!(after.contains("10 a") && after.contains("20 renamed"), "{after}");
 }
 
 #[test]

@@ -161,9 +161,14 @@ fn an_interrupted_run_does_not_go_on_with_another_definition() {
     // by which it is found among others
     let which = format!("(`sha256sum`) begins with {}", &digest_of(&text)[..16]);
     assert!(told.contains(&which), "{told}");
+    // or without it, or by the other one
+    let run_id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
+    for command in ["run resume ID`", "run migrate ID --definition workflow.toml`"] {
+        let command = format!("`turing {}", command.replace("ID", &run_id));
+        assert!(told.contains(&command), "no {command} in {told}");
+    }
     assert_eq!(calls(&workspace), 2);
     workspace.file("workflow.toml", text);
-    let run_id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
     workspace.turing(&[&RESUME[..], &[&run_id]].concat()).expect_code(0);
     assert_eq!(calls(&workspace), 4);
 }

@@ -1,15 +1,21 @@
 //! Definitions in the store: with which event they come there, and that a run is moved to another one.
 
-use es_core::Repository;
-use es_core::event::{EventStoreExt, ReadLog};
+use es_core::backend::{AppendRequest, NewEvent};
+use es_core::event::{EventStoreExt, Payload, ReadLog};
+use es_core::execution::stream_of;
+use es_core::{ExpectedVersion, Repository};
 use futures_util::TryStreamExt;
+use serde_json::json;
 use tokio::sync::watch;
 use turing::definition::{Definition, DefinitionError, recorded};
 use turing::postings::PostingSource;
 use turing::run::{RunOptions, RunOutcome, move_run, take_in};
 use turing::store::Store;
 use turing::why::{Asker, Why};
-use turing_domain::{Posting, PostingId, RunId, RunStart, WorkflowRuns};
+use turing_domain::{
+    ConversationId, ConversationWaves, DefinitionId, DefinitionRecording, Posting, PostingId,
+    RecordedDefinitions, RunId, RunStart, WorkflowRuns,
+};
 
 use crate::support::Workspace;
 use crate::support::within::{Quiet, options};
@@ -77,6 +83,32 @@ async fn a_run_of_before_gets_its_definition_recorded_when_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_run_goes_without_a_record_of_its_definition_if_what_stands_there_cannot_be_read() {
+    let (workspace, store) = (Workspace::with_chain(1, 1), Store::in_memory());
+    let id = DefinitionId::of_digest(&definition(&workspace).digest).unwrap();
+    let stream = stream_of::<RecordedDefinitions>(&id).unwrap();
+    let event_id = "0193a1d4-0000-7000-8000-000000000007".parse().unwrap();
+    let event = NewEvent::new(event_id, "note_added", Payload::of(&json!({})).unwrap());
+    let request = AppendRequest::to(stream, ExpectedVersion::Any, vec![event]);
+    store.events.append(request).await.unwrap();
+    begun_before(&workspace, &store).await;
+    // one that goes on, and one that begins
+    for options in [options(), RunOptions { again: true, ..options() }] {
+        let (_stop, stopped) = watch::channel(false);
+        let outcome = workspace.run_within(&store, options, stopped, &mut Quiet).await.unwrap();
+        let report = match outcome {
+            RunOutcome::Finished(report) => report,
+            other => panic!("{other:?}"),
+        };
+        let without: Vec<_> = report.without.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(without, ["a record of its definition"]);
+        assert!(report.without[0].reason.contains("note_added"), "{:?}", report.without);
+    }
+    let all = names(&store).await;
+    assert_eq!(all.iter().filter(|name| *name == "workflow_completed").count(), 2);
+}
+
+#[tokio::test]
 async fn a_posting_of_a_run_without_a_definition_says_where_it_stands() {
     let (workspace, store) = (Workspace::with_chain(2, 1), Store::in_memory());
     let run_id = begun_before(&workspace, &store).await;
@@ -138,6 +170,44 @@ async fn a_move_that_was_interrupted_goes_on_when_it_is_repeated() {
     assert_eq!((moved.moved, moved.from_digest), (2, Some(after.digest.clone())));
     let run = runs.load(&workflow).await.unwrap().state.run(run_id).cloned().unwrap();
     assert_eq!(run.definition_digest, Some(before.digest));
+}
+
+#[tokio::test]
+async fn a_move_ends_the_waves_at_conversations_that_the_definition_lacks() {
+    let (workspace, store) = (Workspace::with_chain(2, 2), Store::in_memory());
+    let (before, text) = (definition(&workspace), workspace.workflow());
+    let run_id = begun_before(&workspace, &store).await;
+    let recording = DefinitionRecording {
+        workflow_id: before.workflow.id,
+        digest: before.digest.clone(),
+        file_name: "workflow.toml".to_owned(),
+        folder: None,
+        text: text.clone(),
+    };
+    let definitions = Repository::<RecordedDefinitions>::new(store.events.clone());
+    let id = DefinitionId::of_digest(&before.digest).unwrap();
+    definitions.by_id(&id).decide(|known| known.record_once(&recording)).await.unwrap();
+    // as if the run had been killed when the last attempt of the first wave was recorded
+    let waves = Repository::<ConversationWaves>::new(store.events.clone());
+    let first = ConversationId(1);
+    let begin = |waves: &ConversationWaves| waves.start_wave(first, run_id, 2);
+    waves.by_id(&first).decide(begin).await.unwrap();
+
+    let (head, _) = text.split_once("[[conversations]]").unwrap();
+    let (_, last) = text.rsplit_once("[[conversations]]").unwrap();
+    let head = head.replace("entry = 1", "entry = 2");
+    workspace.file("workflow.toml", format!("{head}[[conversations]]{last}"));
+    let after = definition(&workspace);
+    let lock = store.lock_run(after.workflow.id).await.unwrap();
+    let recorded_before = names(&store).await;
+    move_run(&store, &lock, run_id, &after, true).await.unwrap();
+    assert_eq!(names(&store).await, recorded_before);
+    assert!(move_run(&store, &lock, run_id, &after, false).await.unwrap().is_done);
+    let state = waves.load(&first).await.unwrap().state;
+    assert_eq!((state.open_wave(run_id), state.completed_last()), (None, Some(run_id)));
+    let all = names(&store).await;
+    let place = |name: &str| all.iter().position(|other| other == name).unwrap();
+    assert!(place("conversation_completed") < place("workflow_moved_to_definition"));
 }
 
 #[test]
