@@ -280,9 +280,8 @@ fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowE
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
             (run_id, Status::Failed(error.0.unwrap_or_default()), None)
         }
-        WorkflowEvent::WorkflowStarted { .. } | WorkflowEvent::WorkflowMovedToDefinition { .. } => {
-            return;
-        }
+        // it is not over by that
+        _ => return,
     };
     if run_id.0 == Some(account.run_id) {
         (account.status, account.took) = (status, took);

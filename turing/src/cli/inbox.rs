@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use turing_domain::{ConversationId, PostingId};
 
+use super::operate::speaker;
 use super::output::{Output, counted, shown};
 use super::run_name::{self, RunName};
 use super::show::second;
@@ -105,10 +106,7 @@ impl TaskArgs {
     /// What is asked of this task by whom.
     pub(super) fn asked(&self, who: WhoArgs) -> Result<Asked, Failure> {
         let WhoArgs { by, take_over, execution } = who;
-        let login = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-        let by = by.or_else(login).filter(|by| !by.trim().is_empty());
-        let what = "say who you are with --by NAME; this process has no login name";
-        let by = by.ok_or_else(|| Failure::Usage { what: what.to_owned() })?;
+        let by = speaker(by)?;
         if take_over.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
             let what = "--take-over takes the reason, which the one who had it will read";
             return Err(Failure::Usage { what: what.to_owned() });

@@ -5,11 +5,14 @@
 //! left of it when it was first met, and after its own length at most.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::Repository;
 use es_core::environment::SystemRuntime;
+use es_core::event::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 use turing_domain::{
@@ -131,6 +134,30 @@ pub struct PausedNow {
     /// Who wants that, why, since when and until when.
     #[serde(flatten)]
     pub pause: Pause,
+}
+
+impl fmt::Display for PausedNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Pause { by, because, since, until } = &self.pause;
+        match self.paused {
+            Paused::Run => f.write_str("the run is paused")?,
+            Paused::Conversation(id) => write!(f, "conversation {id} is paused")?,
+            Paused::Actor(id) => write!(f, "actor {id} is paused")?,
+        }
+        write!(f, " by {by}")?;
+        if let Some(since) = since {
+            write!(f, " since {}", second(*since))?;
+        }
+        if let Some(until) = until {
+            write!(f, " until {}", second(*until))?;
+        }
+        write!(f, ": {because}")
+    }
+}
+
+/// An instant to the second, for people.
+fn second(time: Timestamp) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// That a run was cancelled, and what was done in it.
@@ -312,8 +339,6 @@ pub async fn carry_out_cancellation(
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use es_core::event::Timestamp;
 
     use super::*;
 
