@@ -25,6 +25,7 @@ mod odd_rows;
 mod odd_streams;
 mod old_store;
 mod operators;
+mod pauses;
 mod people;
 mod printed;
 mod projections;
