@@ -130,7 +130,8 @@ pub enum RunOutcome {
     /// Everything that could be executed was.
     Finished(Report),
     /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
-    /// complete yet, and whoever continues it does that. Or only people are waited for.
+    /// complete yet, and whoever continues it does that. Or only people or ends of pauses are waited for,
+    /// or it was cancelled, and is over.
     Stopped(Report),
     /// The same postings went through the same definition in an earlier run, or all of them completed
     /// it in several; or nothing is new, if that was asked for. Nothing was added.
@@ -353,6 +354,10 @@ impl Run<'_> {
         match self.open_breakers().await {
             Err(RunError::NotBegun) => {}
             open => self.report.open_breakers = open?,
+        }
+        if self.report.open > 0 && self.hears() {
+            // nothing is heard any more, and who asks now is told that this process does it
+            self.load_operators().await?;
         }
         self.report.people = self.waiting_for_people();
         self.report.paused = self.waits_for_pauses();
