@@ -135,7 +135,12 @@ fn heard(shared: &Shared, event: &RecordedEvent) -> Option<Heard> {
             let workflow = event.aggregate_id::<WorkflowRuns>().ok()?;
             (workflow == shared.definition.workflow.id).then_some(Heard::Workflow)
         }
-        ActorBreaker::TYPE => event.aggregate_id::<ActorBreaker>().ok().map(Heard::Actor),
+        ActorBreaker::TYPE => {
+            // what this run wrote is known
+            let is_own = event.metadata.get(RUN_ID) == Some(shared.run_id);
+            let actor = event.aggregate_id::<ActorBreaker>().ok().filter(|_| !is_own)?;
+            Some(Heard::Actor(actor))
+        }
         _ => None,
     }
 }
