@@ -1,6 +1,8 @@
 //! The account of a run, read from its events: what is done, what failed, what is open.
 
+mod begun;
 mod error;
+mod failed;
 mod failures;
 mod now;
 mod percentile;
@@ -10,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use es_core::Aggregate;
-use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
+use es_core::event::{EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
 use futures_util::TryStreamExt;
 use serde::Serialize;
-use turing_domain::fields::{ACTOR_NAMES, CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
+use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorId, ConversationId, EndReason, FailureType, Posting, PostingEvent, PostingId, RunId,
     WorkflowEvent, WorkflowId, WorkflowRuns,
@@ -23,7 +25,9 @@ use crate::left_out::LeftOut;
 use crate::store::Store;
 use crate::why::Stories;
 
+use begun::{begun, take_end};
 pub use error::AccountError;
+pub(crate) use failed::{Cost, FailedEnd, FailedOfRun, failed_of};
 pub use failures::{FailedPosting, FrequentError};
 use failures::{Failures, frequent};
 pub use now::{Now, account_now};
@@ -203,89 +207,6 @@ pub(crate) fn is_of(event: &RecordedEvent, run_id: RunId) -> bool {
     match event.metadata.get(RUN_ID) {
         Some(of) => of == run_id,
         None => event.payload.unreadable_because().is_some(),
-    }
-}
-
-/// The run as it began, and the place in the log of that.
-async fn begun(
-    store: &Store,
-    run_id: Option<RunId>,
-    workflow: Option<WorkflowId>,
-) -> Result<(RunAccount, Position), AccountError> {
-    let is_meant = |id: &str| workflow.is_none_or(|workflow| workflow.to_string() == id);
-    let filter = EventFilter::all().aggregate::<WorkflowRuns>();
-    let mut events = store.events.log(ReadLog::from_start().filter(filter));
-    let (mut found, mut left_out) = (None, Vec::new());
-    while let Some(event) = events.try_next().await? {
-        if !is_meant(event.stream.aggregate_id()) {
-            continue;
-        }
-        let decoded = event.decode_one::<WorkflowEvent>();
-        if let Err(error) = &decoded {
-            left_out.push(LeftOut::undecoded(&event, error));
-        }
-        if let Ok(WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. }) = decoded
-            && let Some(started) = started.0
-            && run_id.is_none_or(|run_id| run_id == started)
-        {
-            // what stands before it is no later beginning
-            left_out.clear();
-            let account = RunAccount {
-                run_id: started,
-                workflow_id: event.stream.aggregate_id().to_owned(),
-                workflow_name: event.metadata.get(WORKFLOW_NAME),
-                names: event.metadata.get(CONVERSATION_NAMES).unwrap_or_default(),
-                actors: event.metadata.get(ACTOR_NAMES).unwrap_or_default(),
-                status: Status::InProgress,
-                began: event.recorded_at,
-                last_event: event.recorded_at,
-                took: None,
-                now: Now::default(),
-                postings: posting_count.0,
-                not_entered: None,
-                open: 0,
-                open_postings: Vec::new(),
-                ended: BTreeMap::new(),
-                conversations: BTreeMap::new(),
-                errors: Vec::new(),
-                failed_postings: Vec::new(),
-                other_errors: Vec::new(),
-                other_failures: Vec::new(),
-                waiting: Vec::new(),
-                waiting_attempts: Vec::new(),
-                left_out: Vec::new(),
-            };
-            found = Some((account, event.position));
-        }
-    }
-    match (found, run_id) {
-        (Some((mut account, place)), None) => {
-            // those of its own workflow are met again
-            left_out.retain(|event| event.stream.aggregate_id() != account.workflow_id);
-            account.left_out = left_out;
-            Ok((account, place))
-        }
-        (Some(found), Some(_)) => Ok(found),
-        (None, _) if !left_out.is_empty() => Err(AccountError::Unreadable(left_out)),
-        (None, Some(run_id)) => Err(AccountError::NoSuchRun { run_id }),
-        (None, None) => Err(AccountError::NoRun),
-    }
-}
-
-fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowEvent) {
-    let (run_id, status, took) = match event {
-        WorkflowEvent::WorkflowCompleted { run_id, duration_ms, .. } => {
-            (run_id, Status::Completed, duration_ms.0.map(Duration::from_millis))
-        }
-        WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
-            (run_id, Status::Failed(error.0.unwrap_or_default()), None)
-        }
-        // it is not over by that
-        _ => return,
-    };
-    if run_id.0 == Some(account.run_id) {
-        (account.status, account.took) = (status, took);
-        account.last_event = recorded.recorded_at;
     }
 }
 

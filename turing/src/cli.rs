@@ -60,7 +60,7 @@ use crate::store::postgres::Role;
 use crate::store::{Access, Store};
 use crate::{descriptors, init, threads};
 
-use arguments::{Common, DemoArgs, Kind, RunArgs, RunCommand, StreamArgs};
+use arguments::{Common, DemoArgs, Kind, RunArgs, StreamArgs};
 use command_line::{asks_for_json, explain, parse};
 use failure::{Failure, exit_code, grant_lacked, tell_descriptors, tell_failure};
 use interrupts::{Interrupts, outlive_large_files, outlive_questions};
@@ -144,7 +144,7 @@ impl Command {
             | Self::Trace(_)
             | Self::Validate(_)
             | Self::Why(_) => true,
-            Self::Run(args) => matches!(args.command, Some(RunCommand::Show(_))),
+            Self::Run(args) => args.only_looks(),
             Self::Cutover(args) => args.only_looks(),
             Self::Inbox(args) => args.only_looks(),
             Self::Migrate(args) => args.only_looks(),

@@ -197,7 +197,7 @@ fn difference(known: &Map<String, Value>, data: &Map<String, Value>) -> String {
     told.join(", ")
 }
 
-fn same_value(known: &Value, data: &Value) -> bool {
+pub(crate) fn same_value(known: &Value, data: &Value) -> bool {
     let payload = |value| Payload::of(value).ok();
     known == data || payload(known).is_some_and(|known| payload(data) == Some(known))
 }

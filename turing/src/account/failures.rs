@@ -58,6 +58,8 @@ pub struct FrequentError {
 /// What is remembered of failures while the log is read.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
+    /// Whether what went wrong is kept in kinds only, and of postings that failed only.
+    is_without_texts: bool,
     open: HashMap<String, Open>,
     ended: Vec<FailedPosting>,
     others: Vec<FailedPosting>,
@@ -104,6 +106,11 @@ impl FailedAttempt {
 }
 
 impl Failures {
+    /// For a run of any size: what went wrong is kept in kinds only, and of postings that failed only.
+    pub(super) fn without_texts() -> Self {
+        Self { is_without_texts: true, ..Self::default() }
+    }
+
     pub(super) fn take(&mut self, posting: &str, event: &PostingEvent) {
         use PostingEvent::*;
         match event {
@@ -164,11 +171,12 @@ impl Failures {
         else {
             return;
         };
+        let has_texts = !self.is_without_texts;
         let failed = FailedAttempt {
             attempt: retry_count.0.map(|before| u64::from(before) + 1),
             failure_type: failure_type.0.clone(),
-            error: error.0.clone(),
-            stderr: stderr.map(last_lines).filter(|lines| !lines.is_empty()),
+            error: error.0.as_ref().filter(|_| has_texts).cloned(),
+            stderr: stderr.filter(|_| has_texts).map(last_lines).filter(|lines| !lines.is_empty()),
             actor: actor_id.0,
             due_at: None,
         };
@@ -185,6 +193,9 @@ impl Failures {
             };
             let attempt = at.and_then(|id| failed.remove(&id)).unwrap_or_default();
             self.ended.push(attempt.of(posting_id, reason.clone(), at));
+        }
+        if self.is_without_texts {
+            return;
         }
         let for_good = failed.into_iter().filter(|(_, attempt)| attempt.due_at.is_none());
         let others = for_good.map(|(at, attempt)| attempt.of(posting_id, reason.clone(), Some(at)));

@@ -6,11 +6,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use es_core::Aggregate;
-use turing_domain::{ActorBreaker, ConversationWaves, Cutover, Posting, WorkflowRuns};
+use turing_domain::{
+    ActorBreaker, ConversationId, ConversationWaves, Cutover, EndReason, FailureType, Posting,
+    PostingId, WorkflowRuns,
+};
 
 use super::Failure;
 use super::operate::{CancelArgs, PauseArgs, UnpauseArgs};
 use super::output::shown;
+use super::retry::{Field, StandardInput};
 use super::run_name::RunName;
 use crate::metrics::address;
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
@@ -73,12 +77,23 @@ pub(super) struct RunArgs {
     pub(super) start: StartArgs,
 }
 
+impl RunArgs {
+    /// True if the answer is all that there is of it.
+    pub(super) fn only_looks(&self) -> bool {
+        match &self.command {
+            Some(RunCommand::Show(_)) => true,
+            Some(RunCommand::Retry(args)) => args.dry_run,
+            None | Some(RunCommand::Resume(_) | RunCommand::Migrate(_)) => false,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum RunCommand {
     /// Print the account of a run: by conversation what is done, failed and open, and how fast.
     Show(ShowArgs),
     /// Run the postings that failed in a run once more, as a run of their own.
-    Retry(RetryArgs),
+    Retry(Box<RetryArgs>),
     /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
     /// too.
     Resume(OneRunArgs),
@@ -188,7 +203,43 @@ pub(super) struct RetryArgs {
     #[command(flatten)]
     pub(super) of: OneRunArgs,
     #[command(flatten)]
+    pub(super) which: WhichArgs,
+    /// Begin nothing: print which postings would be run, by how they failed, what is left out, and what
+    /// they cost in that run.
+    #[arg(long, conflicts_with = "metrics")]
+    pub(super) dry_run: bool,
+    /// Print the ids of all that would be run only, one a line.
+    #[arg(long, requires = "dry_run")]
+    pub(super) ids: bool,
+    #[command(flatten)]
     pub(super) how: HowArgs,
+}
+
+/// Which of the postings that failed are meant: those that have one of each kind that is given.
+#[derive(Debug, Default, Args)]
+pub(super) struct WhichArgs {
+    /// Only postings that failed so, such as timeout; give it more than once for several kinds.
+    #[arg(long, value_name = "TYPE", value_parser = failure_type)]
+    pub(super) failed: Vec<FailureType>,
+    /// Only postings of this id, or of one of these.
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub(super) posting: Vec<PostingId>,
+    /// Only postings that failed at this conversation, or at one of these.
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub(super) conversation: Vec<ConversationId>,
+    /// Only postings that ended for this reason, such as run_budget, or for one of these.
+    #[arg(long, value_name = "END_REASON", value_parser = end_reason)]
+    pub(super) reason: Vec<EndReason>,
+    /// Only postings with this value in their data, which is JSON, or else a text: `/place/country=AT`,
+    /// `/pay=100`; several of one field are alternatives, and of several fields each must fit.
+    #[arg(long = "where", value_name = "JSONPOINTER=VALUE")]
+    pub(super) fields: Vec<Field>,
+    /// Only postings whose ids stand on standard input, one a line.
+    #[arg(value_name = "-")]
+    pub(super) standard_input: Option<StandardInput>,
+    /// Leave ids out that are not in the run, or did not fail there; without it nothing is begun then.
+    #[arg(long)]
+    pub(super) ignore_others: bool,
 }
 
 #[derive(Debug, Default, Args)]
@@ -222,6 +273,20 @@ pub(super) struct PaceArgs {
     /// is well, unless it is asked for with --json.
     #[arg(long)]
     pub(super) quiet: bool,
+}
+
+fn failure_type(text: &str) -> Result<FailureType, &'static str> {
+    match text {
+        "" => Err("give a kind of failure, such as timeout"),
+        _ => Ok(text.into()),
+    }
+}
+
+fn end_reason(text: &str) -> Result<EndReason, &'static str> {
+    match text {
+        "" => Err("give the reason of an end, such as run_budget"),
+        _ => Ok(text.into()),
+    }
 }
 
 /// So many of something, and not none.

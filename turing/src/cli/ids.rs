@@ -1,12 +1,14 @@
 //! Ids of postings for scripts: printed one a line, and read so from standard input.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use serde_json::json;
 use turing_domain::{EndReason, FailureType, PostingId};
 
 use super::arguments::ShowArgs;
-use super::output::Output;
+use super::output::{Output, counted, shown};
+use super::telling::tell;
 use super::{Failure, Verdict, run_name};
 use crate::account::{RunAccount, account_of};
 use crate::run::postings_of;
@@ -14,6 +16,9 @@ use crate::store::Store;
 
 /// So much of a line is kept: no id has more.
 const LONGEST: usize = 64;
+
+/// So many ids, or lines that are none, are told to people at once.
+const NAMED: usize = 20;
 
 /// Reads ids, one a line; empty lines are none. No line takes more memory than an id.
 pub(super) struct Ids<R> {
@@ -82,6 +87,51 @@ impl<R: Read> Ids<R> {
             }
         }
     }
+}
+
+/// All ids on standard input, each of whose lines must be one.
+pub(super) fn listed() -> Result<BTreeSet<PostingId>, Failure> {
+    let (mut ids, mut listed, mut wrong) = (Ids::of(io::stdin()), BTreeSet::new(), 0_usize);
+    while let Some(line) = ids.next_line().map_err(unheard)? {
+        match line {
+            Line::Id(posting) => {
+                listed.insert(posting);
+            }
+            Line::Other { number, text } => {
+                wrong += 1;
+                if wrong <= NAMED {
+                    tell(no_id(number, &text));
+                }
+            }
+        }
+    }
+    if wrong == 0 {
+        return Ok(listed);
+    }
+    let lines = counted(wrong, "line");
+    let what = format!(
+        "standard input has {lines} without the id of a posting, so that nothing is begun; give it an \
+         id a line"
+    );
+    Err(Failure::Usage { what })
+}
+
+/// Why there is nothing on standard input.
+pub(super) fn unheard(error: io::Error) -> Failure {
+    Failure::Usage { what: format!("the ids on standard input cannot be read: {error}") }
+}
+
+/// What is told of a line that is no id.
+pub(super) fn no_id(number: usize, text: &str) -> String {
+    format!("line {number} of standard input is no posting's id: `{}`", shown(text, 40))
+}
+
+/// The postings, as far as people read them.
+pub(super) fn first_of(postings: &[PostingId]) -> String {
+    let named: Vec<_> = postings.iter().take(NAMED).map(PostingId::to_string).collect();
+    let rest = postings.len().saturating_sub(NAMED);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Prints the ids of those postings of a run that are asked for.

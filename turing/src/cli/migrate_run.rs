@@ -1,16 +1,14 @@
 //! `turing run migrate`: a run in progress goes on by another definition.
 
-use turing_domain::{PostingId, RunStatus};
+use turing_domain::RunStatus;
 
 use super::arguments::MigrateRunArgs;
+use super::ids::first_of;
 use super::output::{Output, counted, shown};
 use super::{Failure, Verdict};
 use crate::definition::{Definition, run_of};
 use crate::run::{RunMove, move_run};
 use crate::store::{Access, Store};
-
-/// So many postings are named for each conversation.
-const NAMED: usize = 20;
 
 pub(super) async fn execute(
     args: &MigrateRunArgs,
@@ -66,18 +64,10 @@ fn tell(moved: &RunMove, definition: &Definition, is_dry_run: bool, output: &mut
     for (conversation, postings) in open {
         let name = definition.workflow.conversation(*conversation);
         let name = name.map_or_else(String::new, |one| format!(" {}", shown(&one.name, 40)));
-        output.hanging(&format!("  at {conversation}{name}: "), &named(postings));
+        output.hanging(&format!("  at {conversation}{name}: "), &first_of(postings));
     }
     for refusal in refused {
         let reason = shown(&refusal.reason, 300);
         output.hanging(&format!("  posting {} cannot be moved: ", refusal.posting), &reason);
     }
-}
-
-/// The postings, as far as people read them.
-fn named(postings: &[PostingId]) -> String {
-    let named: Vec<_> = postings.iter().take(NAMED).map(PostingId::to_string).collect();
-    let rest = postings.len().saturating_sub(NAMED);
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    format!("{}{more}", named.join(", "))
 }

@@ -79,12 +79,12 @@ pub(super) async fn tell_done(
                     tell_left(&gave_up.not_released, output);
                 } else {
                     let how = match done.was_asked {
-                        true => "stopped",
-                        false if waits_for_pauses(report) => "when the pause is ended",
-                        false if waits_for_people(report) => "when they have answered",
-                        false => "not finished",
+                        true => "stopped;",
+                        false if waits_for_pauses(report) => "when the pause is ended,",
+                        false if waits_for_people(report) => "when they have answered,",
+                        false => "not finished;",
                     };
-                    output.line(format_args!("\n{how}; {}", done.go_on));
+                    output.line(format_args!("\n{how} {}", done.go_on));
                 }
             }
             is_clean

@@ -45,7 +45,7 @@ pub(super) async fn interrupted(
     for posting in &entered {
         let (going, read) = (call.signs.going(), postings.len());
         going.phase("reading the postings of the run", read, Some(entered.len()));
-        postings.insert(*posting, registered(store, *posting).await?.digest());
+        postings.insert(*posting, registered(&*store.postings, *posting).await?.digest());
     }
     let read = postings.len();
     Ok(Interrupted { account, intake: Intake { postings, read, ..Intake::default() } })

@@ -6,13 +6,15 @@ use turing_domain::Severity;
 
 use super::arguments::{HowArgs, OneRunArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
 use super::call::{Call, GO_ON, Work};
+use super::ids::listed;
 use super::interrupts::Interrupts;
 use super::output::{Output, counted};
 use super::postings::{Seen, tell_refused};
 use super::resume::{interrupted, open_run};
-use super::retry::{FailedPostings, failed_postings};
+use super::retry::{Asked, Selection, Wanted, preview, selected};
+use super::run_name::{self, RunName};
 use super::telling::tell;
-use super::{Failure, Verdict, held_back, operate, run_name};
+use super::{Failure, Verdict, held_back, operate};
 use crate::definition::{Definition, DefinitionError};
 use crate::postings::PostingSource;
 use crate::proposal::command;
@@ -33,7 +35,7 @@ pub(super) async fn execute(
             store.close().await;
             done
         }
-        Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
+        Some(RunCommand::Retry(args)) => retry(*args, interrupts, output).await,
         Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
         Some(RunCommand::Migrate(args)) => super::migrate_run::execute(&args, output).await,
         Some(RunCommand::Pause(args)) => Box::pin(operate::pause(args, output)).await,
@@ -147,21 +149,47 @@ async fn retry(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let RetryArgs { of: OneRunArgs { run, place, call }, how } = args;
+    let RetryArgs { of: OneRunArgs { run, place, call }, which, dry_run, ids, how } = args;
+    // whoever names no run may list ids all the same
+    let is_dash = matches!(&run, Some(RunName::Beginning(text)) if text == "-");
+    let run = run.filter(|_| !is_dash);
+    let is_listed = is_dash || which.standard_input.is_some();
     let (call, run) = Box::pin(Call::of_run(call, run, &place, interrupts)).await?;
+    let wanted = Wanted::new(&which, if is_listed { Some(listed()?) } else { None });
+    let ignore_others = which.ignore_others;
+    if dry_run {
+        let asked = Asked { ids, ignore_others, abandon: how.abandon };
+        return Box::pin(preview(&call, &run, wanted, asked, output)).await;
+    }
+    let mut words = wanted.words();
+    if ignore_others {
+        words += " --ignore-others";
+    }
     let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
         let run = run_name::find(store, &run).await?;
-        let FailedPostings { run_id, intake, data_keys } =
-            failed_postings(call, store, run).await?;
-        check_placeholders(&call.definition, &data_keys)?;
+        let selection = Box::pin(selected(call, store, run, wanted)).await?;
+        selection.others().iter().for_each(tell);
+        if !ignore_others {
+            selection.refuse_others()?;
+        }
+        selection.refuse_nothing()?;
+        check_placeholders(&call.definition, &selection.data_keys)?;
+        let Selection { run_id, failed, intake, .. } = selection;
         if !call.args.pace.quiet {
-            let count = counted(intake.postings.len(), "posting");
-            tell(format_args!("{count} failed in run {run_id}; once more"));
+            let all = counted(failed, "posting");
+            match intake.postings.len() {
+                count if count < failed => tell(format_args!(
+                    "{count} of the {failed} postings that failed in run {run_id}, once more"
+                )),
+                _ => tell(format_args!("{all} failed in run {run_id}; once more")),
+            }
         }
         // the same postings through the same definition are what is asked for
         let how = HowArgs { again: true, ..how };
-        let again = format!("run retry {run_id}{}", call.again.as_deref().unwrap_or_default());
-        Ok(Work { intake, how, go_on: format!("to go on: {}", command(again)) })
+        let again = call.again.as_deref().unwrap_or_default();
+        let again = command(format_args!("run retry {run_id}{words}{again}"));
+        let listed = if is_listed { ", with the same ids on standard input" } else { "" };
+        Ok(Work { intake, how, go_on: format!("to go on{listed}: {again}") })
     };
     call.run(Access::Existing, output, take).await
 }

@@ -71,7 +71,7 @@ impl Verdict {
             Self::Elsewhere => "another process runs the workflow now",
             Self::Unprinted => "all is well, but the answer could not be printed",
             Self::InTheWay => "a run in progress is in the way; finish it, or give it up",
-            Self::WaitsForPeople => "only people are waited for; `turing inbox` lists what for",
+            Self::WaitsForPeople => "only people are waited for; the inbox lists what for",
             Self::Paused => "only what is paused is left; the same command goes on afterwards",
             Self::Cancelled => "the run was cancelled, and is over",
             Self::Stopped => "it was asked to stop; the same command goes on",

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::Args;
 use turing_domain::{PostingId, RunId};
 
-use super::ids::{Ids, Line};
-use super::output::{Output, counted, shown};
+use super::ids::{Ids, Line, no_id, unheard};
+use super::output::{Output, counted};
 use super::run_name::{self, RunName};
 use super::telling::tell;
 use super::{Common, Failure, Verdict};
@@ -67,18 +67,12 @@ async fn tell_all(store: &Store, args: &WhyArgs, output: &mut Output) -> Result<
                     // whoever writes the ids may wait for the answers
                     asking.output.flush();
                 }
-                let line = ids.next_line().map_err(|error| {
-                    let what = format!("the ids on standard input cannot be read: {error}");
-                    Failure::Usage { what }
-                })?;
+                let line = ids.next_line().map_err(unheard)?;
                 match line {
                     None => break,
                     Some(Line::Id(posting)) => is_all_there &= asking.about(posting).await?,
                     Some(Line::Other { number, text }) => {
-                        let text = shown(&text, 40);
-                        tell(format_args!(
-                            "line {number} of standard input is no posting's id: `{text}`"
-                        ));
+                        tell(no_id(number, &text));
                         is_all_right = false;
                     }
                 }

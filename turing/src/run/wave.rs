@@ -61,12 +61,12 @@ impl Run<'_> {
                 work.break_off().await;
             }
             Box::pin(self.go_on_with_people()).await?;
-            Box::pin(self.fill(work)).await?;
+            // of one moment: a gate that opens after it is one that opens later
+            let now = Box::pin(self.fill(work)).await?;
             if Box::pin(self.end_idle_waves(work)).await? {
                 // somebody may have come back meanwhile
                 continue;
             }
-            let now = shared.clocks.timer.now();
             let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
             let due = self.agenda.next_due().filter(|_| !self.is_paused_for_good(now));
             let until = [due, self.agenda.next_opening(gate)];
@@ -95,12 +95,13 @@ impl Run<'_> {
         self.shared.waits_out_pauses && !self.waits_for_pauses().is_empty()
     }
 
-    /// Begins attempts, as many as there is room for. None is where a wave cannot be recorded: that ends
-    /// the run.
-    async fn fill(&mut self, work: &mut Work) -> Result<(), RunError> {
+    /// Begins attempts, as many as there is room for, and answers at which moment no other could be
+    /// begun. None is where a wave cannot be recorded: that ends the run.
+    async fn fill(&mut self, work: &mut Work) -> Result<Instant, RunError> {
         let shared = self.shared.clone();
+        let mut now = shared.clocks.timer.now();
         while self.goes_on() && work.has_room_for(1, &shared) && !work.has_failed() {
-            let now = shared.clocks.timer.now();
+            now = shared.clocks.timer.now();
             self.agenda.wake(now);
             let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
             let Some(chosen) = self.agenda.next(now, gate, |id| work.goes_on(id)) else { break };
@@ -108,7 +109,7 @@ impl Run<'_> {
                 self.agenda.put_back(chosen.task);
             }
         }
-        Ok(())
+        Ok(now)
     }
 
     /// Begins an attempt; false if there is to be none now, after all.

@@ -30,6 +30,7 @@ mod people;
 mod printed;
 mod projections;
 mod proposals;
+mod retries;
 mod run;
 mod run_llm;
 mod stopped;

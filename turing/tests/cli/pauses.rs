@@ -94,7 +94,7 @@ fn a_call_of_which_only_what_is_paused_is_left_ends_and_says_how_it_goes_on() {
         "{report}"
     );
     assert!(report.contains("run unpause "), "{report}");
-    assert!(report.contains("when the pause is ended; run the same command to go on"), "{report}");
+    assert!(report.contains("when the pause is ended, run the same command to go on"), "{report}");
     // one that begins while it is paused makes no attempt, and does not hang
     let again = workspace.run(&["--json"]).expect_code(8).json();
     let paused = &again["paused"][0];

@@ -75,7 +75,7 @@ fn a_run_ends_its_call_when_only_people_are_waited_for_and_goes_on_when_they_hav
     let told = workspace.run(&[]).expect_code(7).stdout;
     assert!(told.contains("people are waited for:\n  2 tasks at 10 review (reviewer)\n"), "{told}");
     assert!(told.contains("`turing inbox` lists what is asked"), "{told}");
-    assert!(told.contains("when they have answered; run the same command to go on"), "{told}");
+    assert!(told.contains("when they have answered, run the same command to go on"), "{told}");
     let events = workspace.events(1);
     assert_eq!(names(&events), ["posting_entered_run"], "nobody attempts it");
 

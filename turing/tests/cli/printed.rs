@@ -71,6 +71,7 @@ fn no_reader_changes_the_exit_code() {
         (&run_again, 1, Does),
         (&run_again_json, 1, Does),
         (&["run", "retry", "--workflow", "workflow.toml"], 1, Does),
+        (&["run", "retry", "--dry-run"], 0, Looks),
         (&["run", "show"], 0, Looks),
         (&["run", "show", "--json"], 0, Looks),
         (&["run", "show", "--failed"], 0, Looks),

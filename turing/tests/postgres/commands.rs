@@ -18,10 +18,12 @@ fn workspace() -> Workspace {
 #[test]
 fn the_demo_runs_on_a_fresh_database_and_again_adds_nothing() {
     let (workspace, database) = (Workspace::new(), Database::new());
-    let report = turing(&workspace, &database.url(), &["demo", "--json"]).expect_code(0).json();
+    let report = turing(&workspace, &database.url(), &["demo", "--json", "--parallel", "1"])
+        .expect_code(0)
+        .json();
     assert_eq!((&report["postings"], &report["open"]), (&json!(19), &json!(0)));
-    // as on every other store
-    let sqlite = workspace.turing(&["demo", "--json"]).expect_code(0).json();
+    // as on every other store; side by side there may be other waves
+    let sqlite = workspace.turing(&["demo", "--json", "--parallel", "1"]).expect_code(0).json();
     for what in ["ended", "read", "postings", "added_events"] {
         assert_eq!(report[what], sqlite[what], "{what}");
     }
