@@ -83,7 +83,14 @@ impl RunArgs {
         match &self.command {
             Some(RunCommand::Show(_)) => true,
             Some(RunCommand::Retry(args)) => args.dry_run,
-            None | Some(RunCommand::Resume(_) | RunCommand::Migrate(_)) => false,
+            None
+            | Some(
+                RunCommand::Resume(_)
+                | RunCommand::Migrate(_)
+                | RunCommand::Pause(_)
+                | RunCommand::Unpause(_)
+                | RunCommand::Cancel(_),
+            ) => false,
         }
     }
 }
