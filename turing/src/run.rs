@@ -355,12 +355,12 @@ impl Run<'_> {
             Err(RunError::NotBegun) => {}
             open => self.report.open_breakers = open?,
         }
-        if self.report.open > 0 && self.hears() {
-            // nothing is heard any more, and who asks now is told that this process does it
-            self.load_operators().await?;
-        }
         self.report.people = self.waiting_for_people();
         self.report.paused = self.waits_for_pauses();
+        if self.report.open > 0 && self.hears() {
+            // who cancels it now is told that this process ends it, and it hears nothing any more
+            self.load_operators().await?;
+        }
         if self.is_cancelled() {
             // what is open is ended by who has the lock
             self.keep_lock().await?;
