@@ -1,4 +1,4 @@
-//! The circuit breaker of an actor.
+//! The circuit breaker of an actor, and its pauses.
 //!
 //! Invariants, which the decisions keep:
 //!
@@ -9,6 +9,9 @@
 //! 3. A success of that call closes the breaker and forgets the failures; a failure opens it again.
 //! 4. A call whose caller never came back blocks no longer than an open breaker does.
 //! 5. Whoever has mended the cause of the failures may close the breaker at any time.
+//!
+//! 6. An actor that somebody paused gets no call, whatever its breaker says, until the pause is over or
+//!    ended. Neither its breaker nor its calls end it.
 //!
 //! An actor that does not fail writes nothing.
 

@@ -27,6 +27,7 @@ pub mod conversation;
 pub mod cutover;
 pub mod definition_record;
 mod duration;
+mod pause;
 pub mod posting;
 pub mod workflow;
 
@@ -61,6 +62,7 @@ pub use ids::{
 };
 pub use names::{EndReason, FailureType, Resolution};
 pub use noted::{Noted, ReadNote};
+pub use pause::Pause;
 pub use placeholder::Placeholder;
 pub use posting::{
     Attempt, Completion, Failure, HumanAnswer, HumanTaskRejection, HumanTasks, InputValues,
@@ -70,5 +72,6 @@ pub use posting::{
 pub use routing::{Fired, firing_rules};
 pub use template::{Template, Unresolved};
 pub use workflow::{
-    RunCompletion, RunStart, RunStatus, WorkflowEvent, WorkflowRejection, WorkflowRun, WorkflowRuns,
+    Cancellation, RunCompletion, RunStart, RunStatus, WorkflowEvent, WorkflowRejection,
+    WorkflowRun, WorkflowRuns,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use es_core::event::Payload;
+use es_core::event::{Payload, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -144,6 +144,18 @@ impl ReadNote for RunId {
     }
 }
 
+impl ReadNote for Timestamp {
+    fn read_note(json: &Payload) -> Option<Self> {
+        json.decode::<String>().ok()?.parse().ok()
+    }
+}
+
+impl ReadNote for bool {
+    fn read_note(json: &Payload) -> Option<Self> {
+        json.decode().ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +180,17 @@ mod tests {
         assert_eq!(read("\"a\""), Some("a".to_owned()));
         assert_eq!(read("{\"a\":1}"), Some("{\"a\":1}".to_owned()));
         assert_eq!(read::<String>("null"), None);
+    }
+
+    #[test]
+    fn an_instant_and_a_truth_are_read_as_they_are_written() {
+        let at = read::<Timestamp>("\"2025-11-24T16:00:00.000000Z\"");
+        assert_eq!(at, Some(Timestamp::from_micros(1_764_000_000_000_000)));
+        assert_eq!(read::<bool>("true"), Some(true));
+        for other in ["null", "1", "\"soon\"", "{}"] {
+            assert_eq!(read::<Timestamp>(other), None, "{other}");
+            assert_eq!(read::<bool>(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod inbox;
 mod interrupts;
 mod migrate;
 mod migrate_run;
+mod operate;
 mod output;
 mod place;
 mod postings;
@@ -80,7 +81,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look after actors: close the circuit breaker of one whose failures have been mended.
+    /// Look after actors: close the circuit breaker of one whose failures have been mended, or pause one.
     Actor(actor::ActorArgs),
     /// Answer a task that waits for a person, in whatever process runs the workflow, or in none.
     Answer(answer::AnswerArgs),
@@ -105,8 +106,9 @@ enum Command {
     Inbox(inbox::InboxArgs),
     /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),
-    /// Run a workflow over postings, or continue a run that was interrupted; `run show`, `run retry`
-    /// and `run resume` look at a run, repeat what failed in it, and go on with it as it began.
+    /// Run a workflow over postings, or continue a run that was interrupted; `run show`, `run retry`,
+    /// `run resume`, `run pause` and `run cancel` look at a run, repeat what failed in it, go on with it as
+    /// it began, have it wait, and give it up.
     #[command(after_help = exit_codes())]
     Run(RunArgs),
     /// Look after the read models: list, run, show, rebuild, and what they could not take.

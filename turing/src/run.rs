@@ -31,6 +31,7 @@ mod breaker;
 mod clocks;
 mod difference;
 mod ears;
+mod ending;
 mod enter;
 mod error;
 mod gates;
@@ -45,6 +46,7 @@ mod noted;
 mod notices;
 mod observer;
 mod open_waves;
+mod operators;
 mod options;
 mod patience;
 mod pauses;
@@ -60,16 +62,16 @@ mod wait;
 mod wave;
 mod wave_record;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use es_core::Repository;
 use es_core::execution::Retry;
 use tokio::sync::watch;
-use turing_domain::{Posting, PostingId, RunCompletion, WorkflowRuns};
+use turing_domain::{Cancellation, Posting, PostingId, WorkflowRuns};
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
@@ -85,6 +87,7 @@ use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
 pub use difference::Difference;
+use ending::{cancel, complete};
 pub use error::{RunError, StepError};
 use error::{told, unless_stopped};
 pub use give_up::{GivenUp, postings_of};
@@ -92,6 +95,8 @@ pub use intake::{Intake, IntakeError, take_in, take_in_telling};
 pub use move_run::{RunMove, move_run};
 use notices::Notices;
 pub use observer::{Observer, Preparation};
+use operators::Operators;
+pub use operators::{Cancelled, Paused, PausedNow, carry_out_cancellation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
@@ -125,7 +130,8 @@ pub enum RunOutcome {
     /// Everything that could be executed was.
     Finished(Report),
     /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
-    /// complete yet, and whoever continues it does that. Or only people are waited for.
+    /// complete yet, and whoever continues it does that. Or only people or ends of pauses are waited for,
+    /// or it was cancelled, and is over.
     Stopped(Report),
     /// The same postings went through the same definition in an earlier run, or all of them completed
     /// it in several; or nothing is new, if that was asked for. Nothing was added.
@@ -146,6 +152,9 @@ struct Run<'a> {
     losses: usize,
     /// How often the store had been away when a wave was recorded before its attempts.
     proven_at: Option<usize>,
+    /// The pauses that are told, and the cancellation.
+    paused_told: BTreeMap<Paused, PausedNow>,
+    cancellation_told: Option<Cancellation>,
     notices: Notices,
     observer: &'a mut dyn Observer,
 }
@@ -250,6 +259,8 @@ pub async fn run(
         new_conversations: NewConversations::of_run(begun.is_continued),
         breakers,
         pauses: Pauses::default(),
+        operators: Operators::default(),
+        waits_out_pauses: options.waits_out_pauses,
         llm: LlmClient::new(),
         supervisors: Supervisors::new(supervisor),
         starts: Starts::new(stop.clone(), clocks.timer.clone(), notifier),
@@ -271,6 +282,8 @@ pub async fn run(
         lost: None,
         losses: 0,
         proven_at: None,
+        paused_told: BTreeMap::new(),
+        cancellation_told: None,
         notices,
         observer,
     };
@@ -281,6 +294,7 @@ pub async fn run(
     run.observer.can_be_seen(&Sight::of(&run.shared));
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
+    run.people.listening.shutdown().await;
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
         // a run that not all of its postings can enter cannot be finished by anybody
         let (shared, told) = (run.shared.clone(), error.told());
@@ -289,8 +303,16 @@ pub async fn run(
         unless_stopped(run.telling(failing).await)?;
     }
     let mut is_complete = done?;
+    let shared = run.shared.clone();
+    if !is_complete {
+        match run.telling(cancel(&shared)).await {
+            Ok(Some(cancelled)) => run.report.cancelled(cancelled),
+            Ok(None) | Err(RunError::NotBegun) => {}
+            Err(error) => return Err(error),
+        }
+    }
 
-    let Run { shared, mut report, mut notices, observer, .. } = run;
+    let Run { mut report, mut notices, observer, .. } = run;
     report.elapsed = shared.clocks.timer.now().saturating_duration_since(began);
     report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
@@ -311,9 +333,11 @@ pub async fn run(
 impl Run<'_> {
     /// Answers whether the run is complete, and is to be recorded as such.
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<bool, RunError> {
+        // before anything is looked at, so that nothing is missed
+        unless_stopped(self.listen().await)?;
         unless_stopped(self.load_breakers().await)?;
         self.tell_unreadable_breakers();
-        unless_stopped(self.listen().await)?;
+        self.load_operators().await?;
         self.enter_all(postings).await?;
         // what an interrupted wave had done is known when all postings are
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
@@ -338,13 +362,31 @@ impl Run<'_> {
             open => self.report.open_breakers = open?,
         }
         self.report.people = self.waiting_for_people();
+        self.report.paused = self.waits_for_pauses();
+        if self.report.open > 0 && self.hears() {
+            // who cancels it now is told that this process ends it, and it hears nothing any more
+            self.load_operators().await?;
+        }
+        if self.is_cancelled() {
+            // what is open is ended by who has the lock
+            self.keep_lock().await?;
+        }
         let is_complete = are_waves_over && self.report.open == 0 && self.may_complete().await?;
         self.lost.take().map_or(Ok(is_complete), Err)
     }
 
-    /// False once it is asked to stop, or another process runs the workflow.
+    /// False once it is asked to stop, another process runs the workflow, or the run is cancelled.
     fn goes_on(&self) -> bool {
+        self.hears() && !self.is_cancelled()
+    }
+
+    /// False once it is asked to stop, or another process runs the workflow.
+    fn hears(&self) -> bool {
         !*self.stop.borrow() && self.lost.is_none()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.shared.operators.cancellation().is_some()
     }
 
     /// Does some work that does not need the run itself, and tells meanwhile what tasks have to tell.
@@ -359,26 +401,4 @@ impl Run<'_> {
             self.report.without.push(Without { what, reason });
         }
     }
-}
-
-/// Records that all postings of the run are terminal.
-async fn complete(
-    runs: &Repository<WorkflowRuns>,
-    shared: &Shared,
-    report: &Report,
-    duration: Duration,
-) -> Result<(), RunError> {
-    let workflow_id = shared.definition.workflow.id;
-    let completion = RunCompletion {
-        workflow_id,
-        run_id: shared.run_id,
-        ended_postings: report.ended_by_reason(),
-        duration: Some(duration),
-    };
-    runs.by_id(&workflow_id)
-        .decide(|runs| runs.complete(&completion))
-        .metadata(shared.run_metadata())
-        .await
-        .map_err(RunError::record)?;
-    Ok(())
 }

@@ -15,7 +15,7 @@ use turing_domain::{ConversationId, EndReason, FailureType, PostingId, RunId};
 
 pub use asker::Asker;
 pub use groups::{WhyGroup, WhyOfRun};
-pub use places::{Place, Whom, Worked};
+pub use places::{PausedWhat, Place, Whom, Worked};
 pub use reason::Seen;
 pub use story::{Stories, Story};
 
@@ -134,6 +134,38 @@ pub enum Why {
         is_due: bool,
         /// Of what the attempt before failed.
         failure_type: Option<FailureType>,
+        /// Whether a process works on the run.
+        worked: Worked,
+    },
+    /// Somebody has cancelled its run, so that no attempt is made any more.
+    Cancelling {
+        /// Where it stands.
+        place: Place,
+        /// Who.
+        by: String,
+        /// Why.
+        because: String,
+        /// The command that ends the run if no process does.
+        ends_it: String,
+        /// Whether a process works on the run, which ends it.
+        worked: Worked,
+    },
+    /// Somebody wants no attempt to be made there.
+    Paused {
+        /// Where it stands.
+        place: Place,
+        /// What is paused.
+        what: PausedWhat,
+        /// Who wants that.
+        by: String,
+        /// Why.
+        because: String,
+        /// Since when.
+        since: Option<Timestamp>,
+        /// Until when at most.
+        until: Option<Timestamp>,
+        /// The command that ends it.
+        ends_it: String,
         /// Whether a process works on the run.
         worked: Worked,
     },

@@ -7,6 +7,7 @@ use crate::actor::rejection::BreakerRejection;
 use crate::actor::state::{ActorBreaker, BreakerStatus};
 use crate::definition::BreakerPolicy;
 use crate::names::FailureType;
+use crate::pause::{Pause, text};
 use crate::posting::Attempt;
 
 impl ActorBreaker {
@@ -97,9 +98,32 @@ impl ActorBreaker {
     /// Closes the breaker and forgets the failures, because somebody has mended their cause. Nothing
     /// happens where none are counted.
     pub fn reset(&self) -> Vec<ActorEvent> {
-        match *self == Self::default() {
+        match self.is_clean() {
             true => Vec::new(),
             false => vec![ActorEvent::CircuitBreakerClosed],
+        }
+    }
+
+    /// Has nobody call the actor from now on, in the place of a pause that it may have. Nothing happens if
+    /// that asks for the same and is not over.
+    pub fn pause_calls(&self, pause: &Pause) -> Vec<ActorEvent> {
+        let goes_on = |known: &Pause| pause.since.is_none_or(|now| !known.is_over(now));
+        if self.pause().is_some_and(|known| known.asks_for_the_same(pause) && goes_on(known)) {
+            return Vec::new();
+        }
+        vec![ActorEvent::ActorPaused {
+            by: pause.by.clone().into(),
+            because: pause.because.clone().into(),
+            paused_at: pause.since.into(),
+            until: pause.until.into(),
+        }]
+    }
+
+    /// Ends the pause of the actor, whether its time is over or not. Nothing happens if it has none.
+    pub fn end_pause(&self, by: &str) -> Vec<ActorEvent> {
+        match self.pause() {
+            None => Vec::new(),
+            Some(_) => vec![ActorEvent::ActorPauseEnded { by: text(by).into() }],
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ids::{ConversationId, RunId};
 use crate::names::FailureType;
 use crate::noted::Noted;
 
-/// What happens to an actor and its circuit breaker.
+/// What happens to an actor: to its circuit breaker, and whether it is paused.
 #[derive(Event, Debug, Clone, PartialEq)]
 pub enum ActorEvent {
     /// A call failed.
@@ -38,4 +38,20 @@ pub enum ActorEvent {
     },
     /// The actor gets calls again.
     CircuitBreakerClosed,
+    /// Somebody wants nobody to call the actor.
+    ActorPaused {
+        /// Who wants that.
+        by: Noted<String>,
+        /// Why.
+        because: Noted<String>,
+        /// Since when, by the clock of who wants it.
+        paused_at: Noted<Timestamp>,
+        /// Until when at most; until somebody ends it if there is none.
+        until: Noted<Timestamp>,
+    },
+    /// Somebody ended the pause of the actor before its time.
+    ActorPauseEnded {
+        /// Who ended it.
+        by: Noted<String>,
+    },
 }

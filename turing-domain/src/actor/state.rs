@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::actor::event::ActorEvent;
 use crate::ids::ActorId;
+use crate::pause::Pause;
 
-/// The circuit breaker of an actor; without events it is closed.
+/// The circuit breaker of an actor, and whether somebody paused it; without events it is closed, and
+/// nobody did.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ActorBreaker {
     failure_count: u32,
     status: BreakerStatus,
+    pause: Option<Pause>,
 }
 
 /// Whether an actor gets calls.
@@ -54,6 +57,16 @@ impl ActorBreaker {
     pub fn status(&self) -> BreakerStatus {
         self.status
     }
+
+    /// True if its breaker is closed and no failure is counted, as before the first call.
+    pub fn is_clean(&self) -> bool {
+        self.failure_count == 0 && self.status == BreakerStatus::Closed
+    }
+
+    /// That somebody wants nobody to call it; the end of that may be past.
+    pub fn pause(&self) -> Option<&Pause> {
+        self.pause.as_ref()
+    }
 }
 
 impl Aggregate for ActorBreaker {
@@ -72,11 +85,22 @@ impl Aggregate for ActorBreaker {
             CircuitBreakerHalfOpened { until } => {
                 self.status = BreakerStatus::HalfOpen { until: *until };
             }
-            CircuitBreakerClosed => *self = Self::default(),
+            CircuitBreakerClosed => {
+                (self.failure_count, self.status) = (0, BreakerStatus::Closed);
+            }
+            ActorPaused { by, because, paused_at, until } => {
+                self.pause = Some(Pause {
+                    by: by.0.clone().unwrap_or_default(),
+                    because: because.0.clone().unwrap_or_default(),
+                    since: paused_at.0,
+                    until: until.0,
+                });
+            }
+            ActorPauseEnded { .. } => self.pause = None,
         }
     }
 }
 
 impl Snapshotted for ActorBreaker {
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
 }

@@ -1,7 +1,10 @@
 //! What a workflow is told: that a run begins, or how it ended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, WorkflowId};
 use crate::names::EndReason;
@@ -34,4 +37,21 @@ pub struct RunCompletion {
     pub ended_postings: BTreeMap<EndReason, u32>,
     /// How long it took.
     pub duration: Option<Duration>,
+}
+
+/// That somebody wants a run to come to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// Whether attempts in progress are broken off; otherwise they end by themselves.
+    pub at_once: bool,
+}
+
+impl fmt::Display for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cancelled by {}: {}", self.by, self.because)
+    }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use es_core::Event;
+use es_core::event::Timestamp;
 
-use crate::ids::{RunId, WorkflowId};
+use crate::ids::{ConversationId, RunId, WorkflowId};
 use crate::names::EndReason;
 use crate::noted::Noted;
 
@@ -57,5 +58,47 @@ pub enum WorkflowEvent {
         from_digest: Noted<String>,
         /// What tells its definition from another now.
         definition_digest: Noted<String>,
+    },
+    /// Somebody wants no attempt of a run to begin, at one conversation or at any.
+    WorkflowPaused {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// The conversation; all of them if there is none.
+        conversation_id: Noted<ConversationId>,
+        /// Who wants that.
+        by: Noted<String>,
+        /// Why.
+        because: Noted<String>,
+        /// Since when, by the clock of who wants it.
+        paused_at: Noted<Timestamp>,
+        /// Until when at most; until somebody ends it if there is none.
+        until: Noted<Timestamp>,
+    },
+    /// Somebody ended a pause of a run before its time.
+    WorkflowPauseEnded {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// The conversation whose pause it was; that of the run if there is none.
+        conversation_id: Noted<ConversationId>,
+        /// Who ended it.
+        by: Noted<String>,
+    },
+    /// Somebody wants a run to come to nothing: no attempt begins any more, and what is open is ended.
+    /// That it is over is an event of its own.
+    WorkflowCancellationRequested {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// Who wants that.
+        by: Noted<String>,
+        /// Why.
+        because: Noted<String>,
+        /// Whether attempts in progress are broken off.
+        at_once: Noted<bool>,
     },
 }

@@ -32,6 +32,12 @@ pub enum WorkflowRejection {
         /// The run that was spoken of.
         run_id: RunId,
     },
+    /// Somebody has asked for the run to come to nothing.
+    #[error("run {run_id} is being cancelled")]
+    BeingCancelled {
+        /// The run.
+        run_id: RunId,
+    },
     /// The reasons do not account for every posting.
     #[error("run {run_id} has {posting_count} postings, but {ended} are reported as ended")]
     DoesNotAddUp {

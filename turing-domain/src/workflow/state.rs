@@ -1,10 +1,14 @@
 //! The runs of a workflow, made of its events.
 
+use std::collections::BTreeMap;
+
 use es_core::Aggregate;
 use es_core::execution::Snapshotted;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{RunId, WorkflowId};
+use crate::ids::{ConversationId, RunId, WorkflowId};
+use crate::pause::Pause;
+use crate::workflow::command::Cancellation;
 use crate::workflow::event::WorkflowEvent;
 
 /// The runs of a workflow, in the order in which they began.
@@ -27,6 +31,12 @@ pub struct WorkflowRun {
     pub definition_digest: Option<String>,
     /// How far it is.
     pub status: RunStatus,
+    /// That somebody wants none of its attempts to begin; the end of that may be past.
+    pub pause: Option<Pause>,
+    /// The same of single conversations.
+    pub conversation_pauses: BTreeMap<ConversationId, Pause>,
+    /// That somebody wants it to come to nothing: as long as it is open that is under way.
+    pub cancellation: Option<Cancellation>,
 }
 
 /// How far a run is.
@@ -39,6 +49,16 @@ pub enum RunStatus {
     Completed,
     /// It came to nothing; the text says why.
     Failed(String),
+}
+
+impl WorkflowRun {
+    /// The pause of one conversation alone, or that of the run alone.
+    pub fn pause_at(&self, conversation: Option<ConversationId>) -> Option<&Pause> {
+        match conversation {
+            Some(conversation) => self.conversation_pauses.get(&conversation),
+            None => self.pause.as_ref(),
+        }
+    }
 }
 
 impl WorkflowRuns {
@@ -66,9 +86,14 @@ impl WorkflowRuns {
         })
     }
 
-    fn end(&mut self, run_id: Option<RunId>, status: RunStatus) {
+    /// The run of this id, if it goes on.
+    fn going_mut(&mut self, run_id: Option<RunId>) -> Option<&mut WorkflowRun> {
         let run = self.runs.iter_mut().rfind(|run| Some(run.run_id) == run_id);
-        if let Some(run) = run.filter(|run| run.status == RunStatus::Open) {
+        run.filter(|run| run.status == RunStatus::Open)
+    }
+
+    fn end(&mut self, run_id: Option<RunId>, status: RunStatus) {
+        if let Some(run) = self.going_mut(run_id) {
             run.status = status;
         }
     }
@@ -92,6 +117,9 @@ impl Aggregate for WorkflowRuns {
                         input_digest: input_digest.0.clone(),
                         definition_digest: definition_digest.0.clone(),
                         status: RunStatus::Open,
+                        pause: None,
+                        conversation_pauses: BTreeMap::new(),
+                        cancellation: None,
                     });
                 }
             }
@@ -101,17 +129,50 @@ impl Aggregate for WorkflowRuns {
                 self.end(run_id.0, RunStatus::Failed(error));
             }
             WorkflowMovedToDefinition { run_id, definition_digest, .. } => {
-                let run = self.runs.iter_mut().rfind(|run| Some(run.run_id) == run_id.0);
-                if let (Some(run), Some(digest)) = (run, &definition_digest.0)
-                    && run.status == RunStatus::Open
+                if let (Some(run), Some(digest)) = (self.going_mut(run_id.0), &definition_digest.0)
                 {
                     run.definition_digest = Some(digest.clone());
                 }
+            }
+            WorkflowPaused { run_id, conversation_id, by, because, paused_at, until, .. } => {
+                let pause = Pause {
+                    by: by.0.clone().unwrap_or_default(),
+                    because: because.0.clone().unwrap_or_default(),
+                    since: paused_at.0,
+                    until: until.0,
+                };
+                let Some(run) = self.going_mut(run_id.0) else { return };
+                match conversation_id.0 {
+                    Some(conversation) => {
+                        run.conversation_pauses.insert(conversation, pause);
+                    }
+                    None => run.pause = Some(pause),
+                }
+            }
+            WorkflowPauseEnded { run_id, conversation_id, .. } => {
+                let Some(run) = self.going_mut(run_id.0) else { return };
+                match conversation_id.0 {
+                    Some(conversation) => {
+                        run.conversation_pauses.remove(&conversation);
+                    }
+                    None => run.pause = None,
+                }
+            }
+            WorkflowCancellationRequested { run_id, by, because, at_once, .. } => {
+                let Some(run) = self.going_mut(run_id.0) else { return };
+                // nothing is left that a pause could keep from beginning
+                run.pause = None;
+                run.conversation_pauses.clear();
+                run.cancellation = Some(Cancellation {
+                    by: by.0.clone().unwrap_or_default(),
+                    because: because.0.clone().unwrap_or_default(),
+                    at_once: at_once.0.unwrap_or_default(),
+                });
             }
         }
     }
 }
 
 impl Snapshotted for WorkflowRuns {
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
 }

@@ -1,5 +1,7 @@
 //! Decisions by example: given these events, when this is told, then these events or this refusal.
 
+mod operators;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -94,7 +94,8 @@ pub(super) fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event
             }
             return;
         }
-        WorkflowEvent::WorkflowStarted { .. } => return,
+        // it is not over by that
+        _ => return,
     };
     if run_id.0 == Some(account.run_id) {
         (account.status, account.took) = (status, took);

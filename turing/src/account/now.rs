@@ -1,11 +1,13 @@
 //! Whether a process carries a run out now, which no event says.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use es_core::Repository;
 use es_core::environment::{Clock, SystemClock};
 use es_core::event::Timestamp;
 use serde::Serialize;
-use turing_domain::{RunId, WorkflowId};
+use turing_domain::{Cancellation, ConversationId, Pause, RunId, WorkflowId, WorkflowRuns};
 
 use super::{AccountError, RunAccount, Status, read};
 use crate::lock::Holder;
@@ -29,6 +31,12 @@ pub struct Now {
     pub waiting_attempts: usize,
     /// When the first of them is.
     pub next_due_at: Option<Timestamp>,
+    /// That somebody wants no attempt of it to begin, if that is not over.
+    pub pause: Option<Pause>,
+    /// The same of single conversations.
+    pub conversation_pauses: BTreeMap<ConversationId, Pause>,
+    /// That somebody has cancelled it, so that it is about to be over.
+    pub cancelling: Option<Cancellation>,
 }
 
 /// For how long after the server's beginning a run may come back that has lost its lock by it:
@@ -69,6 +77,24 @@ impl Now {
             last_event_age: Some(now.since(account.last_event)),
             waiting_attempts: due.len(),
             next_due_at: due.into_iter().min(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with what operators asked of the run; nothing of that if its events cannot be read.
+    async fn with_operators(self, store: &Store, workflow: WorkflowId, run_id: RunId) -> Self {
+        let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+        let Ok(loaded) = runs.load(&workflow).await else { return self };
+        let Some(run) = loaded.state.run(run_id) else { return self };
+        let now = SystemClock.now();
+        let goes_on = |pause: &&Pause| !pause.is_over(now);
+        let conversations = run.conversation_pauses.iter();
+        let conversations = conversations.filter(|(_, pause)| goes_on(pause));
+        Self {
+            pause: run.pause.as_ref().filter(goes_on).cloned(),
+            conversation_pauses: conversations.map(|(id, pause)| (*id, pause.clone())).collect(),
+            cancelling: run.cancellation.clone(),
+            ..self
         }
     }
 }
@@ -113,7 +139,8 @@ async fn look(
         account.left_out = left_out;
     }
     if account.status == Status::InProgress {
-        account.now = Now::of(&account, holder);
+        let now = Now::of(&account, holder);
+        account.now = Box::pin(now.with_operators(store, workflow, account.run_id)).await;
     }
     Ok(account)
 }

@@ -1,4 +1,4 @@
-//! `turing actor`: circuit breakers, which belong to actors.
+//! `turing actor`: circuit breakers and pauses, which belong to actors.
 
 use std::convert::Infallible;
 
@@ -8,6 +8,7 @@ use es_core::{CommandError, ExpectedVersion, Repository, transact};
 use turing_domain::{ActorBreaker, ActorId};
 
 use super::events::nothing;
+use super::operate::{PauseActorArgs, UnpauseActorArgs, pause_actor, unpause_actor};
 use super::output::Output;
 use super::{Common, Failure, Kind, StreamArgs, Verdict};
 use crate::store::{Access, Store};
@@ -23,6 +24,11 @@ enum ActorCommand {
     /// Close the circuit breaker of an actor, once the cause of its failures is mended. Runs that
     /// wait for it go on within seconds.
     Reset(ResetArgs),
+    /// Have nobody call an actor from now on, in any workflow of the store, for a reason and perhaps until a
+    /// time. Calls in progress end, and are recorded.
+    Pause(PauseActorArgs),
+    /// End the pause of an actor.
+    Unpause(UnpauseActorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -35,7 +41,11 @@ struct ResetArgs {
 }
 
 pub(super) async fn execute(args: ActorArgs, output: &mut Output) -> Result<Verdict, Failure> {
-    let ActorCommand::Reset(ResetArgs { id, common }) = args.command;
+    let ResetArgs { id, common } = match args.command {
+        ActorCommand::Reset(args) => args,
+        ActorCommand::Pause(args) => return Box::pin(pause_actor(args, output)).await,
+        ActorCommand::Unpause(args) => return Box::pin(unpause_actor(args, output)).await,
+    };
     let store = Store::open(&common.store()?, Access::Existing).await?;
     let done = reset(&store, &StreamArgs { kind: Kind::Actor, id, common }, output).await;
     store.close().await;

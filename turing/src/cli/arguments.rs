@@ -12,6 +12,7 @@ use turing_domain::{
 };
 
 use super::Failure;
+use super::operate::{CancelArgs, PauseArgs, UnpauseArgs};
 use super::output::shown;
 use super::retry::{Field, StandardInput};
 use super::run_name::RunName;
@@ -47,6 +48,10 @@ pub(super) struct CallArgs {
     /// one that is free, which is told.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub(super) metrics: Option<SocketAddr>,
+    /// Wait for somebody to end a pause that has no end, instead of ending the call when nothing but such
+    /// pauses keeps the run from going on.
+    #[arg(long)]
+    pub(super) wait: bool,
     #[command(flatten)]
     pub(super) pace: PaceArgs,
 }
@@ -78,7 +83,14 @@ impl RunArgs {
         match &self.command {
             Some(RunCommand::Show(_)) => true,
             Some(RunCommand::Retry(args)) => args.dry_run,
-            None | Some(RunCommand::Resume(_) | RunCommand::Migrate(_)) => false,
+            None
+            | Some(
+                RunCommand::Resume(_)
+                | RunCommand::Migrate(_)
+                | RunCommand::Pause(_)
+                | RunCommand::Unpause(_)
+                | RunCommand::Cancel(_),
+            ) => false,
         }
     }
 }
@@ -95,6 +107,14 @@ pub(super) enum RunCommand {
     /// Have a run that is in progress, and that no process carries out now, go on by another definition:
     /// its open postings stay where they stand, and what was counted stays.
     Migrate(MigrateRunArgs),
+    /// Have no attempt of a run begin from now on, or none at one of its conversations, for a reason and
+    /// perhaps until a time. Attempts in progress end, and are recorded.
+    Pause(PauseArgs),
+    /// End a pause of a run. Whoever works on it goes on at once.
+    Unpause(UnpauseArgs),
+    /// Give a run up: no attempt begins any more, and every posting that is open in it ends as abandoned.
+    /// It is done by whoever works on the run, or else by this call.
+    Cancel(CancelArgs),
 }
 
 #[derive(Debug, Args)]

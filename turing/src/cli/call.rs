@@ -195,6 +195,7 @@ impl<'a> Call<'a> {
         options.again = how.again;
         options.only_new = how.only_new;
         options.abandon = how.abandon;
+        options.waits_out_pauses = self.args.wait;
         options.snapshot_interval = self.args.pace.snapshot_interval()?;
         Ok(options)
     }

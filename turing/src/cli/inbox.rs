@@ -5,6 +5,7 @@ use es_core::Aggregate;
 use serde_json::json;
 use turing_domain::{ConversationId, Posting, PostingId, RunId};
 
+use super::operate::speaker;
 use super::output::{Output, counted, shown};
 use super::run_name::{self, RunName};
 use super::show::second;
@@ -106,15 +107,7 @@ impl TaskArgs {
     /// What is asked of this task by whom.
     pub(super) fn asked(&self, who: WhoArgs) -> Result<Asked, Failure> {
         let WhoArgs { by, take_over, execution } = who;
-        let name_in =
-            |variable: &&str| std::env::var(variable).ok().filter(|name| !name.is_empty());
-        let login = || ["USER", "LOGNAME"].iter().find_map(name_in);
-        let what = match by {
-            Some(_) => "--by takes a name, and TURING_BY has one, if it is set",
-            None => "say who you are with --by NAME; this process has no login name",
-        };
-        let by = by.or_else(login).filter(|by| !by.trim().is_empty());
-        let by = by.ok_or_else(|| Failure::Usage { what: what.to_owned() })?;
+        let by = speaker(by)?;
         if take_over.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
             let what = "--take-over takes the reason, which the one who had it will read";
             return Err(Failure::Usage { what: what.to_owned() });

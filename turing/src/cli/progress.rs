@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use turing_domain::{
-    Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
+    Attempt, Cancellation, Conversation, ConversationId, EndReason, FailureType, LlmUsage,
+    PostingId, RunId,
 };
 
 use super::check::summary;
@@ -15,7 +16,7 @@ use crate::breakers::OpenBreaker;
 use crate::definition::{Definition, Finding};
 use crate::metrics::Metrics;
 use crate::proposal::command;
-use crate::run::{Before, GivenUp, Observer, Preparation, Sight, Wait};
+use crate::run::{Before, GivenUp, Observer, Paused, PausedNow, Preparation, Sight, Wait};
 use crate::store::StoreUrl;
 
 /// Tells progress on standard error, and what is to be counted to the metrics.
@@ -174,16 +175,43 @@ impl Observer for Progress {
     }
 
     fn waits(&mut self, wait: &Wait) {
-        let until = Instant::now().checked_add(wait.longest);
+        let until = wait.longest.and_then(|longest| Instant::now().checked_add(longest));
         let why = shown(&wait.to_string(), 1000);
         self.going.change(|run| run.waits(until, why.clone()));
         // each failed attempt whose time has come finds the same wait once more
         let is_told = self.wait_told.as_ref().is_some_and(|told| told.is_for_the_same(wait));
-        if wait.longest < WORTH_TELLING || is_told {
+        if wait.longest.is_some_and(|longest| longest < WORTH_TELLING) || is_told {
             return;
         }
         self.wait_told = Some(wait.clone());
-        self.going.say(format_args!("  {why}; going on in {:.1} s", wait.longest.as_secs_f64()));
+        match wait.longest {
+            Some(longest) => {
+                self.going.say(format_args!("  {why}; going on in {:.1} s", longest.as_secs_f64()))
+            }
+            None => self.going.say(format_args!("  {why}; going on when that is ended")),
+        }
+    }
+
+    fn pause_begins(&mut self, pause: &PausedNow) {
+        tell(format_args!("  {}", shown(&pause.to_string(), 1000)));
+    }
+
+    fn pause_ends(&mut self, pause: &PausedNow) {
+        let what = match pause.paused {
+            Paused::Run => "the run".to_owned(),
+            Paused::Conversation(id) => format!("conversation {id}"),
+            Paused::Actor(id) => format!("actor {id}"),
+        };
+        tell(format_args!("  {what} is not paused any more"));
+    }
+
+    fn run_cancelled(&mut self, cancellation: &Cancellation) {
+        let how = match cancellation.at_once {
+            true => "attempts in progress are broken off",
+            false => "attempts in progress finish",
+        };
+        let cancelled = shown(&cancellation.to_string(), 1000);
+        tell(format_args!("  stopping: the run is {cancelled}; {how}"));
     }
 
     fn waits_for(&mut self, postings: &[PostingId]) {

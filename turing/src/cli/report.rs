@@ -15,7 +15,7 @@ use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
 use crate::proposal::command;
-use crate::run::{Before, Left, Report, RunOutcome, WaitingForPeople, Without};
+use crate::run::{Before, Cancelled, Left, Paused, Report, RunOutcome, WaitingForPeople, Without};
 use crate::store::Store;
 
 /// Prints how the run ended, and answers whether anything was refused, failed or is open.
@@ -56,7 +56,8 @@ pub(super) async fn tell_done(
             };
             match common.json {
                 true => {
-                    let go_on = (!is_over).then_some(done.go_on.as_str());
+                    let is_open = !is_over && report.cancelled.is_none();
+                    let go_on = is_open.then_some(done.go_on.as_str());
                     let errors = errors.as_deref();
                     output.json(&Told::of(report, errors, go_on, &done.read_models));
                 }
@@ -71,18 +72,28 @@ pub(super) async fn tell_done(
             tell_read_models(done, common, output);
             if !is_over && !common.json {
                 tell_people(report, workflow, output);
-                let how = match (done.was_asked, waits_for_people(report)) {
-                    (true, _) => "stopped;",
-                    (false, true) => "when they have answered,",
-                    (false, false) => "not finished;",
-                };
-                output.line(format_args!("\n{how} {}", done.go_on));
+                tell_paused(report, output);
+                if let Some(Cancelled { cancellation, gave_up }) = &report.cancelled {
+                    output.line(format_args!("\n{}", shown(&cancellation.to_string(), 1000)));
+                    output.line(gave_up);
+                    tell_left(&gave_up.not_released, output);
+                } else {
+                    let how = match done.was_asked {
+                        true => "stopped;",
+                        false if waits_for_pauses(report) => "when the pause is ended,",
+                        false if waits_for_people(report) => "when they have answered,",
+                        false => "not finished;",
+                    };
+                    output.line(format_args!("\n{how} {}", done.go_on));
+                }
             }
             is_clean
         }
     };
     match (&done.outcome, is_clean) {
+        (RunOutcome::Stopped(report), _) if report.cancelled.is_some() => Verdict::Cancelled,
         (RunOutcome::Stopped(_), _) if done.was_asked => Verdict::Stopped,
+        (RunOutcome::Stopped(report), _) if waits_for_pauses(report) => Verdict::Paused,
         (RunOutcome::Stopped(report), _) if waits_for_people(report) => Verdict::WaitsForPeople,
         (_, true) => Verdict::Well,
         (_, false) => Verdict::Found,
@@ -92,6 +103,29 @@ pub(super) async fn tell_done(
 /// True if nothing but answers of people keeps the run from going on.
 fn waits_for_people(report: &Report) -> bool {
     !report.people.is_empty() && report.left.is_empty() && report.not_entered == 0
+}
+
+/// True if nothing but pauses, and perhaps people, keep the run from going on.
+fn waits_for_pauses(report: &Report) -> bool {
+    !report.paused.is_empty() && report.left.is_empty() && report.not_entered == 0
+}
+
+/// What is paused, by whom and why.
+fn tell_paused(report: &Report, output: &mut Output) {
+    if report.paused.is_empty() {
+        return;
+    }
+    output.line("\nattempts wait for the end of pauses:");
+    for paused in &report.paused {
+        output.line(format_args!("  {}", shown(&paused.to_string(), 1000)));
+        let run_id = report.run_id;
+        let ends_it = match paused.paused {
+            Paused::Run => format!("run unpause {run_id}"),
+            Paused::Conversation(id) => format!("run unpause {run_id} --conversation {id}"),
+            Paused::Actor(id) => format!("actor unpause {id}"),
+        };
+        output.line(format_args!("  `{}` ends it", command(ends_it)));
+    }
 }
 
 /// How many tasks wait for whom.

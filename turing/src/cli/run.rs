@@ -14,7 +14,7 @@ use super::resume::{interrupted, open_run};
 use super::retry::{Asked, Selection, Wanted, preview, selected};
 use super::run_name::{self, RunName};
 use super::telling::tell;
-use super::{Failure, Verdict, held_back};
+use super::{Failure, Verdict, held_back, operate};
 use crate::definition::{Definition, DefinitionError};
 use crate::postings::PostingSource;
 use crate::proposal::command;
@@ -38,6 +38,9 @@ pub(super) async fn execute(
         Some(RunCommand::Retry(args)) => retry(*args, interrupts, output).await,
         Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
         Some(RunCommand::Migrate(args)) => super::migrate_run::execute(&args, output).await,
+        Some(RunCommand::Pause(args)) => Box::pin(operate::pause(args, output)).await,
+        Some(RunCommand::Unpause(args)) => Box::pin(operate::unpause(args, output)).await,
+        Some(RunCommand::Cancel(args)) => Box::pin(operate::cancel(args, output)).await,
     }
 }
 

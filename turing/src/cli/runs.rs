@@ -149,7 +149,10 @@ fn take(
             runs[index].status = FAILED;
             runs[index].error = error.0;
         }
-        WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
+        WorkflowEvent::WorkflowMovedToDefinition { .. }
+        | WorkflowEvent::WorkflowPaused { .. }
+        | WorkflowEvent::WorkflowPauseEnded { .. }
+        | WorkflowEvent::WorkflowCancellationRequested { .. } => {}
     }
     None
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::event::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use turing_domain::ConversationId;
+use turing_domain::{Cancellation, ConversationId, Pause};
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed, tell_waiting};
@@ -121,10 +121,32 @@ pub(super) fn going(now: &Now) -> String {
         }
         (_, None) => going,
     };
+    let going = match operators(now) {
+        Some(asked) => format!("{asked}; {going}"),
+        None => going,
+    };
     match now.last_event_age {
         Some(age) => format!("{going}; newest event {} ago", rounded(age)),
         None => going,
     }
+}
+
+/// What operators asked of a run that has not ended.
+fn operators(now: &Now) -> Option<String> {
+    if let Some(cancelling) = &now.cancelling {
+        let Cancellation { by, because, .. } = cancelling;
+        return Some(format!("cancelling, as {} wants: {}", shown(by, 60), shown(because, 300)));
+    }
+    let paused = |what: &str, Pause { by, because, until, .. }: &Pause| {
+        let until = until.map_or_else(String::new, |until| format!(" until {}", second(until)));
+        format!("{what}paused by {}{until}: {}", shown(by, 60), shown(because, 300))
+    };
+    let of_run = now.pause.iter().map(|pause| paused("", pause));
+    let conversations = now.conversation_pauses.iter();
+    let of_conversations =
+        conversations.map(|(id, pause)| paused(&format!("conversation {id} "), pause));
+    let told: Vec<_> = of_run.chain(of_conversations).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// An instant to the second, for people.
@@ -261,5 +283,14 @@ mod tests {
         assert_eq!(going(&waits(1)), told);
         let told = "in progress; 3 failed attempts wait, the first until 2025-11-24T16:00:00Z";
         assert_eq!(going(&waits(3)), told);
+        let at = Timestamp::from_micros(1_764_000_000_123_456);
+        let pause = Some(Pause::new("anna", "the disk is full", at, Some(at)));
+        let told = going(&Now { pause, ..Now::default() });
+        let paused = "paused by anna until 2025-11-24T16:00:00Z: the disk is full; in progress";
+        assert_eq!(told, paused);
+        let (by, because) = ("anna".to_owned(), "the wrong adverts".to_owned());
+        let cancelling = Some(Cancellation { by, because, at_once: false });
+        let told = going(&Now { cancelling, ..Now::default() });
+        assert_eq!(told, "cancelling, as anna wants: the wrong adverts; in progress");
     }
 }

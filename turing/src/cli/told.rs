@@ -8,8 +8,8 @@ use turing_domain::{ConversationId, RunId};
 use crate::account::FrequentError;
 use crate::breakers::OpenBreaker;
 use crate::run::{
-    Before, ConversationReport, Ending, GivenUp, Left, Report, WaitingForPeople, Without,
-    peak_memory_bytes,
+    Before, Cancelled, ConversationReport, Ending, GivenUp, Left, PausedNow, Report,
+    WaitingForPeople, Without, peak_memory_bytes,
 };
 
 /// What was read before anything was run.
@@ -37,6 +37,8 @@ pub(super) struct Told<'a> {
     not_entered: usize,
     left: &'a [Left],
     people: &'a [WaitingForPeople],
+    paused: &'a [PausedNow],
+    cancelled: Option<&'a Cancelled>,
     gave_up: Option<&'a GivenUp>,
     without: &'a [Without],
     open_breakers: &'a [OpenBreaker],
@@ -82,6 +84,8 @@ impl<'a> Told<'a> {
             not_entered: report.not_entered,
             left: &report.left,
             people: &report.people,
+            paused: &report.paused,
+            cancelled: report.cancelled.as_ref(),
             gave_up: report.gave_up.as_ref(),
             without: &report.without,
             open_breakers: &report.open_breakers,

@@ -21,12 +21,16 @@ pub(super) enum Verdict {
     InTheWay,
     /// All is done but what people have to do.
     WaitsForPeople,
+    /// All is done but what somebody has paused.
+    Paused,
+    /// Somebody has cancelled the run, which is over.
+    Cancelled,
     /// It was asked to stop; what `EX_TEMPFAIL` of `sysexits.h` stands for.
     Stopped,
 }
 
 impl Verdict {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Well,
         Self::Found,
         Self::Wrong,
@@ -35,6 +39,8 @@ impl Verdict {
         Self::Unprinted,
         Self::InTheWay,
         Self::WaitsForPeople,
+        Self::Paused,
+        Self::Cancelled,
         Self::Stopped,
     ];
 
@@ -48,6 +54,8 @@ impl Verdict {
             Self::Unprinted => 5,
             Self::InTheWay => 6,
             Self::WaitsForPeople => 7,
+            Self::Paused => 8,
+            Self::Cancelled => 9,
             Self::Stopped => 75,
         }
     }
@@ -64,6 +72,8 @@ impl Verdict {
             Self::Unprinted => "all is well, but the answer could not be printed",
             Self::InTheWay => "a run in progress is in the way; finish it, or give it up",
             Self::WaitsForPeople => "only people are waited for; the inbox lists what for",
+            Self::Paused => "only what is paused is left; the same command goes on afterwards",
+            Self::Cancelled => "the run was cancelled, and is over",
             Self::Stopped => "it was asked to stop; the same command goes on",
         }
     }

@@ -1,6 +1,6 @@
 //! What a run has done and where its postings stand, as it is counted.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use turing_domain::{
@@ -38,6 +38,8 @@ pub(super) struct Board {
     /// How actors were when they were last looked at.
     pub(super) actors: BTreeMap<ActorId, ActorNow>,
     sight: Option<Sight>,
+    /// The conversations that were paused when that was last looked at.
+    paused: BTreeSet<ConversationId>,
     standing: HashMap<PostingId, Vec<Place>>,
     at_work: HashMap<PostingId, ConversationId>,
     apart: HashSet<PostingId>,
@@ -61,6 +63,8 @@ pub(super) struct Places {
     pub(super) breaker: u64,
     /// Whose actor asked for a pause.
     pub(super) pause: u64,
+    /// That somebody has paused: there, the run, or the actor.
+    pub(super) paused: u64,
     /// That wait for a person.
     pub(super) person: u64,
     /// For which nothing can be recorded now.
@@ -77,6 +81,9 @@ impl Board {
         let Some(sight) = &self.sight else { return };
         // a counter never falls
         self.events = self.events.max(sight.events().unwrap_or_default());
+        if let Some(paused) = sight.paused() {
+            self.paused = paused;
+        }
         for actor in labels.actors.iter().flat_map(|label| &label.ids) {
             if let Some(now) = sight.actor(*actor) {
                 self.actors.insert(*actor, now);
@@ -96,6 +103,7 @@ impl Board {
         self.look(labels);
         self.is_running = false;
         self.sight = None;
+        self.paused.clear();
         self.at_work.clear();
     }
 
@@ -181,10 +189,12 @@ impl Board {
                 let count = match held {
                     _ if is_apart => &mut of_actor.store,
                     _ if is_persons => &mut of_actor.person,
+                    _ if self.paused.contains(&attempt.conversation_id) => &mut of_actor.paused,
                     _ if *from > now => &mut of_actor.repeat,
                     _ if self.is_away => &mut of_actor.store,
                     Some(HeldBy::Breaker) => &mut of_actor.breaker,
                     Some(HeldBy::Pause) => &mut of_actor.pause,
+                    Some(HeldBy::Operator) => &mut of_actor.paused,
                     None => &mut of_actor.ready,
                 };
                 *count += 1;
@@ -256,6 +266,10 @@ mod tests {
         board.actors.insert(ActorId(1), actor);
         let broken = board.places(&labels, later)[0];
         assert_eq!(broken, Places { ready: 0, breaker: 2, ..expected });
+        board.paused.insert(ConversationId(10));
+        let held = board.places(&labels, later)[0];
+        assert_eq!(held, Places { ready: 0, repeat: 0, paused: 3, ..expected });
+        board.paused.clear();
         board.store_away();
         let away = board.places(&labels, later)[0];
         assert_eq!(away, Places { ready: 0, store: 3, ..expected });

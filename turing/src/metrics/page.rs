@@ -120,6 +120,7 @@ fn of_positions(page: &mut Page, labels: &Labels, places: &[Places]) {
         for (reason, count) in [
             ("breaker", places.breaker),
             ("pause", places.pause),
+            ("paused", places.paused),
             ("person", places.person),
             ("retry", places.repeat),
             ("store", places.store),

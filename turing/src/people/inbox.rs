@@ -173,6 +173,8 @@ async fn open_runs(
                     begun.remove(&run_id);
                 }
             }
+            // people may answer whatever is paused
+            Ok(_) => {}
             Err(error) => inbox.left_out.push(LeftOut::undecoded(&event, &error)),
         }
     }

@@ -127,7 +127,10 @@ impl RunRow {
                 self.status = RunStatus::Failed;
                 self.error.clone_from(&error.0);
             }
-            WorkflowEvent::WorkflowMovedToDefinition { .. } => {}
+            WorkflowEvent::WorkflowMovedToDefinition { .. }
+            | WorkflowEvent::WorkflowPaused { .. }
+            | WorkflowEvent::WorkflowPauseEnded { .. }
+            | WorkflowEvent::WorkflowCancellationRequested { .. } => {}
         }
     }
 

@@ -20,13 +20,30 @@ pub enum Gate {
     Wide,
     /// One, to see whether the actor is well again.
     One,
-    /// None before an attempt in progress has ended.
+    /// None before something else has happened: an attempt in progress has ended, or somebody has ended a
+    /// pause.
     Full,
     /// None before this instant.
     Shut {
         /// When the gate opens.
         until: Instant,
     },
+}
+
+impl Gate {
+    /// What both let through.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Full, _) | (_, Self::Full) => Self::Full,
+            (Self::Shut { until }, Self::Shut { until: later }) => {
+                Self::Shut { until: until.max(later) }
+            }
+            (shut @ Self::Shut { .. }, _) | (_, shut @ Self::Shut { .. }) => shut,
+            (Self::One, _) | (_, Self::One) => Self::One,
+            (Self::Wide, Self::Wide) => Self::Wide,
+        }
+    }
 }
 
 /// Something that can be executed for one posting.

@@ -117,7 +117,8 @@ pub(super) async fn begin(
             let begun = Begun { run_id, is_continued, started_by, began, before, events, unkept };
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
-        if !options.abandon {
+        let cancelled = open.cancellation.as_ref();
+        if !options.abandon && cancelled.is_none() {
             let began_with = open.definition_digest.clone();
             let difference = Difference { others, is_other_definition, began_with, is_whole };
             let workflow = workflow_id;
@@ -129,7 +130,8 @@ pub(super) async fn begin(
             return Err(RunError::OtherRunOpen { run_id, workflow, difference, file });
         }
         gave_up = Some(give_up(store, open, patience).await?);
-        patience.persist(|| fail(runs, workflow_id, run_id, "abandoned")).await?;
+        let reason = cancelled.map_or_else(|| "abandoned".to_owned(), ToString::to_string);
+        patience.persist(|| fail(runs, workflow_id, run_id, &reason)).await?;
     }
     // who asks for it again, or for what is new, wants it whatever came before
     let again = options.again || options.only_new;

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use es_core::event::Metadata;
 use es_core::execution::{IdempotencyKey, LoadError, Retry};
 use es_core::{CommandError, Repository};
-use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
+use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus, Pause};
 
 use super::agenda::Gate;
 use super::clocks::{Clocks, Moment};
 use super::notices::{Notice, Notifier};
+use super::operators::Met;
 use super::{Run, RunError, Shared, told};
 use crate::breakers::{LastFailure, OpenBreaker, open_breaker};
 
@@ -40,6 +41,8 @@ struct Known {
     breaker: ActorBreaker,
     /// The latest wait that was met; it may be of a status that is over.
     wait: Option<Wait>,
+    /// That somebody paused the actor.
+    pause: Option<Met>,
 }
 
 /// For how long a status refuses calls, from when it was first met.
@@ -94,6 +97,20 @@ impl Breakers {
         }
     }
 
+    /// What the pause of the actor lets through that somebody asked for, if it has one.
+    pub(super) fn pause_gate(&self, actor: ActorId, now: Instant) -> Gate {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = known.get(&actor).and_then(|known| known.pause.as_ref());
+        met.map_or(Gate::Wide, |met| met.gate(now))
+    }
+
+    /// The pause of the actor that somebody asked for and that is not over.
+    pub(super) fn pause(&self, actor: ActorId, now: Instant) -> Option<Pause> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = known.get(&actor)?.pause.as_ref()?;
+        (met.gate(now) != Gate::Wide).then(|| met.pause.clone())
+    }
+
     /// What keeps calls from the actor, or did until it was waited out.
     fn wait(&self, actor: ActorId) -> Option<Wait> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +130,9 @@ impl Breakers {
         {
             wait = Some(Wait { status, until: seen.deadline(until, longest) });
         }
-        known.insert(actor, Known { breaker, wait });
+        let before = known.get(&actor).and_then(|known| known.pause.as_ref());
+        let pause = breaker.pause().map(|pause| Met::at(pause.clone(), before, seen));
+        known.insert(actor, Known { breaker, wait, pause });
     }
 
     /// Asks for a call now; an open breaker whose time is over lets exactly one through, which the
@@ -160,7 +179,7 @@ impl Breakers {
     ) -> Result<(), RunError> {
         let is_clean = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(&actor).is_none_or(|known| known.breaker == ActorBreaker::default())
+            known.get(&actor).is_none_or(|known| known.breaker.is_clean())
         };
         if is_clean {
             return Ok(());

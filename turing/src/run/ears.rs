@@ -16,8 +16,12 @@ use turing_domain::{
 
 use super::{RunError, Shared};
 
-/// The pause after a wait for news that failed: what is asked next is waited for.
+/// The pause after news could not be had. Who needs the store waits for it and tells that; for who only
+/// listens it is enough to hear the rest later.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often the log is looked at: of a run that writes all the time nobody needs to hear each event.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// What somebody wrote. This process may have been it: whoever hears looks, and what it knows already
 /// changes nothing.
@@ -25,9 +29,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) enum Heard {
     /// A person's task of this posting ended in the run.
     Posting(PostingId),
-    /// Something of the workflow's runs.
+    /// An operator asked something of a run of the workflow.
     Workflow,
-    /// The circuit breaker of this actor was closed.
+    /// The circuit breaker of this actor was closed, or it was paused, or goes on.
     Actor(ActorId),
 }
 
@@ -65,19 +69,20 @@ impl Ears {
         listening
     }
 
-    /// Follows the log until the run is asked to stop, or the store is away for too long.
+    /// Follows the log for as long as the run goes on. The pauses are those of the system's clock: nothing
+    /// that the run waits for depends on them.
     async fn follow(&self, shared: &Shared, from: Position) {
         let mut after = from;
         loop {
-            let read = shared.patience.persist(|| self.read(shared, after)).await;
-            match read {
+            // at first, since as long as somebody waits each append is told
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let heard = match shared.store.events.wait_past(after).await {
+                Ok(()) => self.read(shared, after).await,
+                Err(error) => Err(error.into()),
+            };
+            match heard {
                 Ok(next) => after = next,
-                // who needs the store is told the same
-                Err(_) => return,
-            }
-            if shared.store.events.wait_past(after).await.is_err() {
-                let timer = &shared.clocks.timer;
-                timer.sleep_until(timer.now() + PAUSE).await;
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
@@ -104,10 +109,12 @@ fn worth_hearing() -> EventFilter {
     EventFilter::events([
         PostingEvent::HUMAN_TASK_COMPLETED,
         PostingEvent::HUMAN_TASK_FAILED,
-        WorkflowEvent::WORKFLOW_STARTED,
-        WorkflowEvent::WORKFLOW_COMPLETED,
-        WorkflowEvent::WORKFLOW_FAILED,
+        WorkflowEvent::WORKFLOW_PAUSED,
+        WorkflowEvent::WORKFLOW_PAUSE_ENDED,
+        WorkflowEvent::WORKFLOW_CANCELLATION_REQUESTED,
         ActorEvent::CIRCUIT_BREAKER_CLOSED,
+        ActorEvent::ACTOR_PAUSED,
+        ActorEvent::ACTOR_PAUSE_ENDED,
     ])
 }
 
@@ -124,7 +131,12 @@ fn heard(shared: &Shared, event: &RecordedEvent) -> Option<Heard> {
             let workflow = event.aggregate_id::<WorkflowRuns>().ok()?;
             (workflow == shared.definition.workflow.id).then_some(Heard::Workflow)
         }
-        ActorBreaker::TYPE => event.aggregate_id::<ActorBreaker>().ok().map(Heard::Actor),
+        ActorBreaker::TYPE => {
+            // what this run wrote is known
+            let is_own = event.metadata.get(RUN_ID) == Some(shared.run_id);
+            let actor = event.aggregate_id::<ActorBreaker>().ok().filter(|_| !is_own)?;
+            Some(Heard::Actor(actor))
+        }
         _ => None,
     }
 }

@@ -10,8 +10,8 @@ use super::wave_record::WaveRecord;
 use super::{Held, HeldBy, Run, RunError, Shared, Wait};
 
 impl Run<'_> {
-    /// Tells what waits until then, and for what.
-    pub(super) fn tell_wait(&mut self, until: Instant, now: Instant) {
+    /// Tells what waits until then, or until somebody ends a pause, and for what.
+    pub(super) fn tell_wait(&mut self, until: Option<Instant>, now: Instant) {
         let shared = self.shared.clone();
         let mut held = Vec::<Held>::new();
         for conversation in &shared.definition.workflow.conversations {
@@ -19,13 +19,17 @@ impl Run<'_> {
             if attempts == 0 {
                 continue;
             }
-            let Some(by) = shared.held_by(actor, now) else { continue };
-            match held.iter_mut().find(|known| known.actor == actor) {
+            let by = match shared.paused_at(conversation.id, now) {
+                Some(_) => Some(HeldBy::Operator),
+                None => shared.held_by(actor, now),
+            };
+            let Some(by) = by else { continue };
+            match held.iter_mut().find(|known| (known.actor, known.by) == (actor, by)) {
                 Some(known) => known.attempts += attempts,
                 None => held.push(Held { actor, name: shared.name_of(actor), attempts, by }),
             }
         }
-        let longest = until.saturating_duration_since(now);
+        let longest = until.map(|until| until.saturating_duration_since(now));
         self.observer.waits(&Wait { longest, due: self.agenda.waiting(), held });
     }
 
@@ -57,13 +61,19 @@ impl Shared {
         is_called: impl Fn(ActorId) -> bool,
     ) -> Gate {
         let Some(actor) = self.actor_of(conversation) else { return Gate::Wide };
-        match self.gate_of(actor, now) {
+        let gate = match self.gate_of(actor, now) {
             // it may want another pause, which one call tells
             Gate::Wide | Gate::One if self.pauses.is_in_doubt(actor) && is_called(actor) => {
                 Gate::Full
             }
             gate => gate,
-        }
+        };
+        gate.and(self.pause_gate(conversation, actor, now))
+    }
+
+    /// What pauses let through that somebody asked for.
+    fn pause_gate(&self, conversation: ConversationId, actor: ActorId, now: Instant) -> Gate {
+        self.operators.gate(conversation, now).and(self.breakers.pause_gate(actor, now))
     }
 
     /// Whether an actor may be called now.
@@ -77,6 +87,9 @@ impl Shared {
 
     /// Why an actor gets no call now, if it gets none.
     pub(super) fn held_by(&self, actor: ActorId, now: Instant) -> Option<HeldBy> {
+        if self.breakers.pause(actor, now).is_some() {
+            return Some(HeldBy::Operator);
+        }
         match (self.pauses.until(actor, now), self.breakers.gate(actor, now)) {
             (Some(_), _) => Some(HeldBy::Pause),
             (None, Gate::Shut { .. }) => Some(HeldBy::Breaker),
@@ -98,7 +111,12 @@ impl Shared {
             record.record(self).await?;
         }
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
-        match self.gate_of(actor, self.clocks.timer.now()) {
+        let now = self.clocks.timer.now();
+        // somebody may have asked for a pause since it was chosen
+        if matches!(self.pause_gate(conversation, actor, now), Gate::Shut { .. } | Gate::Full) {
+            return Ok(false);
+        }
+        match self.gate_of(actor, now) {
             Gate::Wide => return Ok(true),
             Gate::Shut { .. } | Gate::Full => return Ok(false),
             Gate::One => {}

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use turing_domain::{
-    Attempt, Conversation, ConversationId, EndReason, FailureType, LlmUsage, PostingId, RunId,
+    Attempt, Cancellation, Conversation, ConversationId, EndReason, FailureType, LlmUsage,
+    PostingId, RunId,
 };
 
-use super::{Before, GivenUp, Sight, Wait};
+use super::{Before, GivenUp, PausedNow, Sight, Wait};
 use crate::breakers::OpenBreaker;
 
 /// What is done with each posting before the first attempt of a run.
@@ -104,6 +105,19 @@ pub trait Observer: Send {
     /// or has opened now.
     fn breaker_open(&mut self, breaker: &OpenBreaker) {
         let _ = breaker;
+    }
+    /// Somebody wants no attempt to begin, in the run, at a conversation or of an actor: it was so when the
+    /// run began or went on, or is so from now on. Pauses of the run hide others.
+    fn pause_begins(&mut self, pause: &PausedNow) {
+        let _ = pause;
+    }
+    /// Such a pause is over, or somebody has ended it.
+    fn pause_ends(&mut self, pause: &PausedNow) {
+        let _ = pause;
+    }
+    /// Somebody wants the run to come to nothing: no attempt begins any more.
+    fn run_cancelled(&mut self, cancellation: &Cancellation) {
+        let _ = cancellation;
     }
     /// Nothing is left to be done but to wait until something can be recorded for these postings.
     fn waits_for(&mut self, postings: &[PostingId]) {

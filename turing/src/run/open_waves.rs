@@ -132,6 +132,14 @@ impl Work {
         }
     }
 
+    /// Breaks off the attempts in progress: nothing of them is recorded any more.
+    pub(super) async fn break_off(&mut self) {
+        self.attempts.shutdown().await;
+        for wave in self.waves.values_mut() {
+            wave.in_progress = 0;
+        }
+    }
+
     /// A beginning is recorded, or not because the run is asked to stop: whoever has a result then tries
     /// again.
     pub(super) fn begun(&mut self, begun: Joined<()>) -> Result<(), RunError> {

@@ -24,6 +24,9 @@ pub struct RunOptions {
     /// Give up a run of this workflow that is in progress with other postings or another
     /// definition.
     pub abandon: bool,
+    /// Wait until somebody ends a pause that has no end; otherwise the run stops when nothing but such
+    /// pauses keeps it.
+    pub waits_out_pauses: bool,
     /// A posting's state is kept each time it passes a multiple of so many events.
     pub snapshot_interval: NonZeroU64,
     /// Call no actor: each attempt succeeds at once, and its output is its input. So it can be seen
@@ -46,6 +49,7 @@ impl RunOptions {
             again: false,
             only_new: false,
             abandon: false,
+            waits_out_pauses: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             calls_nobody: false,
             environment: Environment::default(),

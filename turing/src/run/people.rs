@@ -17,7 +17,6 @@ use turing_domain::{Attempt, FailureType, LlmUsage, OpenTasks, Posting, PostingI
 
 use super::apart::Done;
 use super::clocks::Moment;
-use super::ears::Heard;
 use super::enter::{Entered, settle};
 use super::error::unless_stopped;
 use super::moved::Moved;
@@ -32,12 +31,9 @@ pub use awaited::WaitingForPeople;
 const SIDE_BY_SIDE: usize = 64;
 
 impl Run<'_> {
-    /// Hears from now on what others write, where people have something to do.
+    /// Hears from now on what others write.
     pub(super) async fn listen(&mut self) -> Result<(), RunError> {
         let shared = self.shared.clone();
-        if !shared.has_people {
-            return Ok(());
-        }
         let asking = shared.patience.persist(|| end_of_log(&shared));
         let from = self.telling(asking).await?;
         self.people.listening = self.people.ears.listen(shared.clone(), from);
@@ -59,23 +55,6 @@ impl Run<'_> {
     pub(super) async fn go_on_with_people(&mut self) -> Result<(), RunError> {
         if !self.goes_on() {
             return Ok(());
-        }
-        for heard in self.people.ears.take() {
-            match heard {
-                Heard::Posting(posting) => {
-                    self.people.again.insert(posting);
-                }
-                Heard::Actor(actor) => {
-                    self.people.closed.insert(actor);
-                }
-                // its runs are looked at when the lock was lost, and when all is done
-                Heard::Workflow => {}
-            }
-        }
-        let shared = self.shared.clone();
-        while let Some(actor) = self.people.closed.pop_first() {
-            let looking = shared.patience.persist(|| shared.breakers.reload(actor));
-            unless_stopped(self.telling(looking).await)?;
         }
         self.look_again().await?;
         unless_stopped(self.take_overdue().await)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, RunId};
 
 use super::intake::Intake;
-use super::{GivenUp, WaitingForPeople};
+use super::{Cancelled, GivenUp, PausedNow, WaitingForPeople};
 use crate::breakers::OpenBreaker;
 use crate::postings::RefusedPosting;
 
@@ -42,6 +42,10 @@ pub struct Report {
     pub left: Vec<Left>,
     /// What waits for people, by conversation.
     pub people: Vec<WaitingForPeople>,
+    /// The pauses that attempts wait for.
+    pub paused: Vec<PausedNow>,
+    /// That the run was cancelled, and what was done in it.
+    pub cancelled: Option<Cancelled>,
     /// The run that was given up for this one.
     pub gave_up: Option<GivenUp>,
     /// What else this process went on without.
@@ -133,6 +137,8 @@ impl Report {
             not_entered: 0,
             left: Vec::new(),
             people: Vec::new(),
+            paused: Vec::new(),
+            cancelled: None,
             gave_up: None,
             without: Vec::new(),
             open_breakers: Vec::new(),
@@ -158,6 +164,23 @@ impl Report {
             }
         }
         Some(reason)
+    }
+
+    /// The run was cancelled: how its postings ended in it is known from the store.
+    pub(super) fn cancelled(&mut self, cancelled: Cancelled) {
+        let ended = cancelled.gave_up.ended.iter();
+        let ended = ended.map(|(reason, postings)| Ending {
+            reason: reason.clone(),
+            conversation: None,
+            postings: *postings,
+        });
+        self.ended = ended.collect();
+        let ended: usize = self.ended.iter().map(|ending| ending.postings).sum();
+        self.open = self.postings.saturating_sub(ended);
+        self.not_entered = self.not_entered.min(self.open);
+        self.paused.clear();
+        self.people.clear();
+        self.cancelled = Some(cancelled);
     }
 
     pub(super) fn attempted(

@@ -10,6 +10,7 @@ use turing_domain::{ConversationWaves, Posting, RunId};
 
 use super::breaker::Breakers;
 use super::clocks::Clocks;
+use super::operators::Operators;
 use super::patience::Patience;
 use super::pauses::Pauses;
 use super::posting_data::PostingData;
@@ -36,7 +37,11 @@ pub(super) struct Shared {
     pub(super) conversations: Repository<ConversationWaves>,
     pub(super) new_conversations: NewConversations,
     pub(super) breakers: Breakers,
+    /// What actors asked for.
     pub(super) pauses: Pauses,
+    pub(super) operators: Operators,
+    /// Whether it waits for the end of pauses that have none.
+    pub(super) waits_out_pauses: bool,
     pub(super) llm: LlmClient,
     pub(super) supervisors: Supervisors,
     pub(super) starts: Starts,

@@ -1,10 +1,11 @@
 //! What others may see of a run while it goes on: how its actors are, and what it has recorded.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use turing_domain::{ActorId, BreakerStatus};
+use turing_domain::{ActorId, BreakerStatus, ConversationId};
 
 use super::{HeldBy, Shared};
 
@@ -32,6 +33,13 @@ impl Sight {
     /// How many events this process has recorded for the run; `None` if it is over.
     pub fn events(&self) -> Option<u64> {
         Some(self.0.upgrade()?.recorded())
+    }
+
+    /// The conversations at which somebody wants no attempt to begin; `None` if the run is over.
+    pub fn paused(&self) -> Option<BTreeSet<ConversationId>> {
+        let shared = self.0.upgrade()?;
+        let now = shared.clocks.timer.now();
+        Some(shared.paused(now))
     }
 
     /// How an actor is; `None` if the run is over.

@@ -8,8 +8,8 @@ use turing_domain::ActorId;
 /// Why nothing can be attempted for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// For how long nothing can be.
-    pub longest: Duration,
+    /// For how long nothing can be; `None` until somebody ends a pause.
+    pub longest: Option<Duration>,
     /// How many failed attempts wait for their time.
     pub due: usize,
     /// The actors that get no call now and that attempts wait for.
@@ -36,6 +36,8 @@ pub enum HeldBy {
     Pause,
     /// Its circuit breaker is open.
     Breaker,
+    /// Somebody paused it, or the run, or the conversations at which these attempts are to be made.
+    Operator,
 }
 
 impl Wait {
@@ -60,14 +62,20 @@ impl fmt::Display for Wait {
             before = ", ";
         }
         for Held { actor, name, attempts, by } in &self.held {
-            let wait = if *attempts == 1 { "attempt waits" } else { "attempts wait" };
-            write!(f, "{before}{attempts} {wait} for actor {actor}")?;
+            let wait = match (by, attempts) {
+                (HeldBy::Operator, 1) => "attempt is paused, of",
+                (HeldBy::Operator, _) => "attempts are paused, of",
+                (_, 1) => "attempt waits for",
+                (_, _) => "attempts wait for",
+            };
+            write!(f, "{before}{attempts} {wait} actor {actor}")?;
             if let Some(name) = name {
                 write!(f, " ({name})")?;
             }
             f.write_str(match by {
                 HeldBy::Pause => ", which asked for a pause",
                 HeldBy::Breaker => ", whose circuit breaker is open",
+                HeldBy::Operator => "",
             })?;
             before = ", ";
         }
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_wait_says_how_many_wait_and_for_whom() {
-        let longest = Duration::from_secs(1);
+        let longest = Some(Duration::from_secs(1));
         let wait = Wait { longest, due: 1, held: vec![held(80, 2, HeldBy::Pause)] };
         let told = "1 failed attempt waits to be repeated, 2 attempts wait for actor 80 (small), \
                     which asked for a pause";
@@ -96,12 +104,14 @@ mod tests {
         assert_eq!(wait.to_string(), told);
         let wait = Wait { due: 3, held: Vec::new(), ..wait };
         assert_eq!(wait.to_string(), "3 failed attempts wait to be repeated");
+        let wait = Wait { longest: None, due: 0, held: vec![held(80, 2, HeldBy::Operator)] };
+        assert_eq!(wait.to_string(), "2 attempts are paused, of actor 80 (small)");
     }
 
     #[test]
     fn numbers_and_times_do_not_make_another_wait() {
         let wait =
-            |due, held| Wait { longest: Duration::from_millis(due), due: due as usize, held };
+            |due, held| Wait { longest: Some(Duration::from_millis(due)), due: due as usize, held };
         let paused = |attempts| vec![held(80, attempts, HeldBy::Pause)];
         assert!(wait(3, paused(1)).is_for_the_same(&wait(2, paused(2))));
         assert!(!wait(3, paused(1)).is_for_the_same(&wait(0, paused(1))));

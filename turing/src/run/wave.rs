@@ -42,8 +42,8 @@ fn breaker_closed(shared: &Arc<Shared>) -> BoxFuture<'static, ()> {
 }
 
 impl Run<'_> {
-    /// Executes what is ready until nothing is and nothing waits but for people, or until it is asked to
-    /// stop; attempts in progress end before.
+    /// Executes what is ready until nothing is and nothing waits but for people or for the end of pauses, or
+    /// until it is asked to stop or cancelled; attempts in progress end before.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
         let mut work = Work::new();
         let done = Box::pin(self.work(&mut work)).await;
@@ -56,6 +56,10 @@ impl Run<'_> {
         let mut closed = breaker_closed(&shared);
         loop {
             self.take_back()?;
+            Box::pin(self.hear()).await?;
+            if shared.operators.cancellation().is_some_and(|cancellation| cancellation.at_once) {
+                work.break_off().await;
+            }
             Box::pin(self.go_on_with_people()).await?;
             // of one moment: a gate that opens after it is one that opens later
             let now = Box::pin(self.fill(work)).await?;
@@ -64,14 +68,16 @@ impl Run<'_> {
                 continue;
             }
             let gate = |id| shared.gate(id, now, |actor| work.is_called(actor));
-            let until = [self.agenda.next_due(), self.agenda.next_opening(gate)];
+            let due = self.agenda.next_due().filter(|_| !self.is_paused_for_good(now));
+            let until = [due, self.agenda.next_opening(gate)];
             let until = until.into_iter().flatten().min();
             if work.attempts.is_empty() {
                 match until {
                     _ if !self.goes_on() => return Ok(()),
-                    Some(until) => self.tell_wait(until, now),
-                    None if self.apart.len() == 0 => return Ok(()),
-                    None => self.tell_apart(),
+                    Some(until) => self.tell_wait(Some(until), now),
+                    None if self.apart.len() > 0 => self.tell_apart(),
+                    None if self.waits_out_pauses() => self.tell_wait(None, now),
+                    None => return Ok(()),
                 }
             }
             match self.next(work, until, &mut closed).await {
@@ -82,6 +88,11 @@ impl Run<'_> {
                 Next::Due => {}
             }
         }
+    }
+
+    /// Whether it waits until somebody ends a pause.
+    fn waits_out_pauses(&self) -> bool {
+        self.shared.waits_out_pauses && !self.waits_for_pauses().is_empty()
     }
 
     /// Begins attempts, as many as there is room for, and answers at which moment no other could be
@@ -139,8 +150,8 @@ impl Run<'_> {
         let is_idle = work.attempts.is_empty();
         let looks = is_idle || (self.goes_on() && work.has_room_for(1, &shared));
         let some_apart = looks && self.apart.len() > 0;
-        let (hears, ears) = (self.goes_on(), self.people.ears.clone());
-        let overdue = self.people.next_due().filter(|_| hears);
+        let (hears, ears) = (self.hears(), self.people.ears.clone());
+        let overdue = self.people.next_due().filter(|_| self.goes_on());
         let until = until.filter(|_| looks).into_iter().chain(overdue).min();
         let is_bounded = until.is_some();
         let until = until.unwrap_or_else(|| timer.now());

@@ -139,7 +139,8 @@ impl<'a> Asker<'a> {
             self.look_at_breakers(actors).await?;
         }
         let definition = definition.as_deref().map_err(String::as_str);
-        let seen = Seen { definition, worked: &worked, breakers: &self.breakers, now };
+        let (worked, breakers, record) = (&worked, &self.breakers, Some(record));
+        let seen = Seen { definition, worked, breakers, record, now };
         Ok(story.why_in(posting, run, &seen))
     }
 

@@ -71,6 +71,7 @@ impl Asker<'_> {
             definition: definition.as_deref().map_err(String::as_str),
             worked: &worked,
             breakers: &self.breakers,
+            record: record.as_ref(),
             now: SystemClock.now(),
         };
         let mut groups = BTreeMap::<(ConversationId, String), WhyGroup>::new();

@@ -52,6 +52,32 @@ impl fmt::Display for Whom {
     }
 }
 
+/// What somebody has paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PausedWhat {
+    /// The run.
+    Run,
+    /// The conversation, in the run.
+    Conversation,
+    /// The actor, in all workflows.
+    Actor {
+        /// The actor.
+        actor: Whom,
+    },
+}
+
+impl fmt::Display for PausedWhat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run => f.write_str("its run is"),
+            Self::Conversation => f.write_str("the conversation is"),
+            Self::Actor { actor } => write!(f, "{actor} is"),
+        }
+    }
+}
+
 /// Whether a process works on a run now, as far as its lock shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "snake_case")]

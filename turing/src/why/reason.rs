@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use es_core::event::Timestamp;
 use turing_domain::posting::{Position, PostingRun};
 use turing_domain::{
-    Actor, ActorBreaker, ActorId, ActorKind, BreakerStatus, ConversationId, PostingId, RunId,
-    Workflow,
+    Actor, ActorBreaker, ActorId, ActorKind, BreakerStatus, Cancellation, ConversationId, Pause,
+    PostingId, RunId, Workflow, WorkflowRun,
 };
 
-use super::places::{Place, Whom, Worked};
+use super::places::{PausedWhat, Place, Whom, Worked};
 use super::story::{Ending, Story};
 use super::{PositionWhy, PostingWhy, Why};
+use crate::proposal::command;
 
 /// What is known beside the events of a posting that is open in a run.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Seen<'a> {
     pub worked: &'a Worked,
     /// The circuit breakers of actors; of one that is not among them none is known.
     pub breakers: &'a BTreeMap<ActorId, ActorBreaker>,
+    /// The run as its workflow has it, with what operators asked of it, if it can be read.
+    pub record: Option<&'a WorkflowRun>,
     /// The time.
     pub now: Timestamp,
 }
@@ -85,6 +88,11 @@ impl Story {
         seen: &Seen<'_>,
     ) -> Why {
         let (place, worked) = (seen.place(id), seen.worked.clone());
+        if let Some(cancellation) = seen.record.and_then(|record| record.cancellation.as_ref()) {
+            let Cancellation { by, because, .. } = cancellation.clone();
+            let ends_it = command(format_args!("run cancel {} --because TEXT", run.run_id()));
+            return Why::Cancelling { place, by, because, ends_it, worked };
+        }
         let repeat = |due_at: Timestamp, place, worked| Why::Retry {
             place,
             attempt: u64::from(position.retries).saturating_add(1),
@@ -119,6 +127,10 @@ impl Story {
             let actor = whom(actor);
             return Why::Person { place, actor, since, due_at, is_overdue, claimed_by, worked };
         }
+        if let Some((what, pause, ends_it)) = seen.paused(run.run_id(), id, actor) {
+            let Pause { by, because, since, until } = pause.clone();
+            return Why::Paused { place, what, by, because, since, until, ends_it, worked };
+        }
         match (position.due_at, seen.breaker(actor)) {
             (Some(due_at), _) if due_at > seen.now => repeat(due_at, place, worked),
             (_, Some((breaker, until))) => Why::Breaker {
@@ -139,6 +151,28 @@ impl Story {
 impl<'a> Seen<'a> {
     fn place(&self, id: ConversationId) -> Place {
         Place::of(id, self.definition.ok())
+    }
+
+    /// The pause that keeps attempts at a conversation from being made, and the command that ends it.
+    fn paused(
+        &self,
+        run_id: RunId,
+        id: ConversationId,
+        actor: &Actor,
+    ) -> Option<(PausedWhat, &'a Pause, String)> {
+        let goes_on = |pause: &&Pause| !pause.is_over(self.now);
+        let of_run = |at| self.record.and_then(|record| record.pause_at(at)).filter(goes_on);
+        if let Some(pause) = of_run(None) {
+            let ends_it = command(format_args!("run unpause {run_id}"));
+            return Some((PausedWhat::Run, pause, ends_it));
+        }
+        if let Some(pause) = of_run(Some(id)) {
+            let ends_it = command(format_args!("run unpause {run_id} --conversation {id}"));
+            return Some((PausedWhat::Conversation, pause, ends_it));
+        }
+        let pause = self.breakers.get(&actor.id)?.pause().filter(goes_on)?;
+        let ends_it = command(format_args!("actor unpause {}", actor.id));
+        Some((PausedWhat::Actor { actor: whom(actor) }, pause, ends_it))
     }
 
     /// The breaker of an actor that is not closed, and until when it keeps calls away.
@@ -173,7 +207,7 @@ impl Why {
             Self::Ready { .. } | Self::Unrouted { .. } => 0,
             Self::Retry { is_due: true, .. } | Self::Person { is_overdue: true, .. } => 1,
             Self::Retry { .. } => 2,
-            Self::Breaker { .. } => 3,
+            Self::Breaker { .. } | Self::Paused { .. } | Self::Cancelling { .. } => 3,
             Self::Person { .. } => 4,
             Self::NoDefinition { .. } => 5,
             Self::Group { .. } => 6,

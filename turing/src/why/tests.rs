@@ -1,6 +1,7 @@
 //! Sentences by example: these events, this definition, this lock and these breakers.
 
 mod at_rest;
+mod paused;
 mod people;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use es_core::Aggregate;
 use serde_json::json;
-use turing_domain::{ActorBreaker, ActorEvent, ActorId, Noted, PostingEvent, Workflow, WorkflowId};
+use turing_domain::{
+    ActorBreaker, ActorEvent, ActorId, Noted, PostingEvent, Workflow, WorkflowId, WorkflowRun,
+};
 
 use super::*;
 use crate::lock::Holder;
@@ -185,6 +188,7 @@ struct Scene {
     definition: Result<Workflow, String>,
     worked: Worked,
     breakers: BTreeMap<ActorId, ActorBreaker>,
+    record: Option<WorkflowRun>,
     now: Timestamp,
 }
 
@@ -192,7 +196,8 @@ impl Scene {
     /// Ten seconds after the posting entered, a process works on the run.
     fn new() -> Self {
         let worked = Worked::Process { process: "4711".to_owned() };
-        Self { definition: Ok(workflow()), worked, breakers: BTreeMap::new(), now: after(10) }
+        let (definition, breakers) = (Ok(workflow()), BTreeMap::new());
+        Self { definition, worked, breakers, record: None, now: after(10) }
     }
 
     fn held_by(holder: &Holder) -> Self {
@@ -211,7 +216,8 @@ impl Scene {
         let story = story(events);
         let definition = self.definition.as_ref().map_err(String::as_str);
         let Self { worked, breakers, now, .. } = self;
-        let seen = Seen { definition, worked, breakers, now: *now };
+        let record = self.record.as_ref();
+        let seen = Seen { definition, worked, breakers, record, now: *now };
         match story.open_run(None) {
             Ok(run) => story.why_in(POSTING, run, &seen),
             Err(why) => PostingWhy::alone(POSTING, *why),

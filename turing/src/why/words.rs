@@ -82,6 +82,7 @@ impl fmt::Display for Why {
             }
             Self::Retry { .. } => self.retry(f),
             Self::Breaker { .. } => self.breaker(f),
+            Self::Cancelling { .. } | Self::Paused { .. } => self.asked(f),
             Self::Ready { place, since, may_be_paused, worked } => {
                 write!(f, "ready at {place}{}", since_when(*since))?;
                 match (worked, may_be_paused) {
@@ -146,6 +147,39 @@ impl Why {
         )?;
         match worked {
             // the breaker is the reason, and not the process
+            Worked::Process { .. } | Worked::Unknown => Ok(()),
+            Worked::Nobody { .. } | Worked::Perhaps { .. } => write!(f, "; {worked}"),
+        }
+    }
+
+    /// What operators asked for.
+    fn asked(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ends_it, worked) = match self {
+            Self::Cancelling { place, by, because, ends_it, worked } => {
+                write!(
+                    f,
+                    "held at {place}, since its run is being cancelled, as {by} wants: {because}"
+                )?;
+                return match worked {
+                    Worked::Process { .. } | Worked::Unknown => write!(f, "; {worked}"),
+                    Worked::Nobody { .. } | Worked::Perhaps { .. } => {
+                        write!(f, "; nobody works on this run: `{ends_it}` ends it")
+                    }
+                };
+            }
+            Self::Paused { place, what, by, because, since, until, ends_it, worked } => {
+                write!(f, "held at {place}, since {what} paused by {by}{}", since_when(*since))?;
+                if let Some(until) = until {
+                    write!(f, " until {}", second(*until))?;
+                }
+                write!(f, ": {because}")?;
+                (ends_it, worked)
+            }
+            _ => return Ok(()),
+        };
+        write!(f, "; `{ends_it}` ends the pause")?;
+        match worked {
+            // the pause is the reason, and not the process
             Worked::Process { .. } | Worked::Unknown => Ok(()),
             Worked::Nobody { .. } | Worked::Perhaps { .. } => write!(f, "; {worked}"),
         }

@@ -26,6 +26,7 @@ mod odd_rows;
 mod odd_streams;
 mod old_store;
 mod operators;
+mod pauses;
 mod people;
 mod people_beside;
 mod printed;

@@ -68,7 +68,7 @@ fn what_a_run_does_is_counted_as_its_account_says() {
     assert_eq!(first.value("turing_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert_eq!(first.value("turing_positions_in_progress", &[ACTOR]), 1.0);
     assert_eq!(first.value("turing_positions_ready", &[ACTOR]), 3.0);
-    for reason in ["breaker", "pause", "person", "retry", "store"] {
+    for reason in ["breaker", "pause", "paused", "person", "retry", "store"] {
         let waiting = [ACTOR, ("reason", reason)];
         assert_eq!(first.value("turing_positions_waiting", &waiting), 0.0, "{reason}");
     }

@@ -11,7 +11,7 @@ use es_core::event::{EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use hands::{Act, DAY, HOUR};
 use scene::{COOLDOWN, Policy, Scene};
-use turing_domain::{ActorBreaker, ActorEvent, ActorId, BreakerStatus};
+use turing_domain::{ActorBreaker, ActorEvent, ActorId, BreakerStatus, Pause};
 
 const STEPS: [i64; 7] = [0, HOUR, -HOUR, DAY, -DAY, 1, -1];
 
@@ -88,6 +88,34 @@ async fn a_call_that_was_let_through_a_day_ahead_blocks_for_as_long_as_an_open_b
     assert_eq!(claimed, ActorEvent::CircuitBreakerHalfOpened { until });
     let breaker = actors.load(&ActorId(1)).await.unwrap().state;
     assert_eq!(breaker.status(), BreakerStatus::Closed);
+}
+
+/// A posting whose actor somebody has paused for four seconds.
+async fn paused() -> Scene {
+    let scene = Scene::new(&[0], Policy { failures: NEVER, parallel: 1 });
+    let actors = Repository::<ActorBreaker>::new(scene.memory.clone());
+    let now = scene.hands.now();
+    let until = now.plus(Duration::from_secs(4));
+    let pause = Pause::new("anna", "the machine moves", now, Some(until));
+    actors.by_id(&ActorId(1)).decide(|actor| actor.pause_calls(&pause)).await.unwrap();
+    scene
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_makes_no_pause_longer_than_it_was_to_be() {
+    for step in STEPS {
+        let scene = paused().await;
+        scene.hands.plan([(step, Act::Wake)]);
+        scene.finish().await;
+        assert_eq!(scene.attempts().await, [4.0], "{step}");
+    }
+    // before a process meets it the clock is all that there is
+    for (step, waited) in [(0, 4.0), (-HOUR, 4.0), (-DAY, 4.0), (DAY, 0.0)] {
+        let scene = paused().await;
+        scene.hands.set(step);
+        scene.finish().await;
+        assert_eq!(scene.attempts().await, [waited], "{step}");
+    }
 }
 
 #[tokio::test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use es_core::event::Timestamp;
 use proptest::prelude::*;
 use turing_domain::{
-    ActorBreaker, ActorEvent, Attempt, BreakerPolicy, BreakerRejection, FailureType,
+    ActorBreaker, ActorEvent, Attempt, BreakerPolicy, BreakerRejection, FailureType, Pause,
 };
 
-use super::shared::{CONVERSATION, RUN, conversation_ids, noted, run_ids};
+use super::shared::{CONVERSATION, RUN, conversation_ids, noted, pauses, run_ids, texts};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Succeed,
     GiveBack(Timestamp),
     Reset,
+    Pause(Pause),
+    EndPause,
 }
 
 pub(crate) fn decide(
@@ -34,6 +36,8 @@ pub(crate) fn decide(
         Command::Succeed => Ok(breaker.record_success()),
         Command::GiveBack(until) => Ok(breaker.give_back(*until)),
         Command::Reset => Ok(breaker.reset()),
+        Command::Pause(pause) => Ok(breaker.pause_calls(pause)),
+        Command::EndPause => Ok(breaker.end_pause("ben")),
     }
 }
 
@@ -48,6 +52,8 @@ pub(crate) fn commands() -> impl Strategy<Value = Command> {
         1 => Just(Command::Succeed),
         1 => seconds().prop_map(Command::GiveBack),
         1 => Just(Command::Reset),
+        1 => pauses().prop_map(Command::Pause),
+        1 => Just(Command::EndPause),
     ]
 }
 
@@ -67,6 +73,15 @@ pub(crate) fn events() -> impl Strategy<Value = ActorEvent> {
         }),
         seconds().prop_map(|until| ActorEvent::CircuitBreakerHalfOpened { until }),
         Just(ActorEvent::CircuitBreakerClosed),
+        (noted(texts()), noted(texts()), noted(seconds()), noted(seconds())).prop_map(
+            |(by, because, paused_at, until)| ActorEvent::ActorPaused {
+                by,
+                because,
+                paused_at,
+                until,
+            }
+        ),
+        noted(texts()).prop_map(|by| ActorEvent::ActorPauseEnded { by }),
     ]
 }
 
@@ -82,5 +97,12 @@ pub(crate) fn examples() -> Vec<ActorEvent> {
         ActorEvent::CircuitBreakerOpened { failure_count: 5, retry_at: at },
         ActorEvent::CircuitBreakerHalfOpened { until: at },
         ActorEvent::CircuitBreakerClosed,
+        ActorEvent::ActorPaused {
+            by: "anna".to_owned().into(),
+            because: "the machine moves".to_owned().into(),
+            paused_at: at.into(),
+            until: at.plus(Duration::from_secs(7_200)).into(),
+        },
+        ActorEvent::ActorPauseEnded { by: "ben".to_owned().into() },
     ]
 }

@@ -1,8 +1,11 @@
 //! Values that all three aggregates need.
 
+use std::time::Duration;
+
+use es_core::event::Timestamp;
 use proptest::option;
 use proptest::prelude::*;
-use turing_domain::{ActorId, ConversationId, Noted, RunId, WorkflowId};
+use turing_domain::{ActorId, ConversationId, Noted, Pause, RunId, WorkflowId};
 use uuid::Uuid;
 
 pub(crate) const RUN: RunId = RunId(Uuid::from_u128(0x0193_a1d4_0000_7000_8000_0000_0000_0001));
@@ -26,4 +29,13 @@ pub(crate) fn conversation_ids() -> impl Strategy<Value = ConversationId> {
 
 pub(crate) fn texts() -> impl Strategy<Value = String> {
     "[a-z \\[\\]\"\\\\äö{}]{0,12}"
+}
+
+/// Pauses of some seconds, or without an end, of which two may ask for the same.
+pub(crate) fn pauses() -> impl Strategy<Value = Pause> {
+    let people = prop::sample::select(vec!["anna", "ben"]);
+    (people, 0..3_u64, option::of(1..3_u64)).prop_map(|(by, since, seconds)| {
+        let at = |seconds| Timestamp::EPOCH.plus(Duration::from_secs(seconds));
+        Pause::new(by, "the machine moves", at(since), seconds.map(|seconds| at(since + seconds)))
+    })
 }

@@ -40,12 +40,10 @@ pub(in crate::run) struct People {
     known: HashMap<PostingId, bool>,
     /// Whom to look at again: somebody else may have moved them.
     pub(super) again: BTreeSet<PostingId>,
-    /// Whose circuit breakers others have closed.
-    pub(super) closed: BTreeSet<ActorId>,
     /// What others write.
     pub(in crate::run) ears: Ears,
     /// What listens for them.
-    pub(super) listening: JoinSet<()>,
+    pub(in crate::run) listening: JoinSet<()>,
 }
 
 /// A task that nobody answered in time.
@@ -127,6 +125,11 @@ impl People {
         }
         self.unread.remove(&posting);
         tasks
+    }
+
+    /// Has a posting looked at again when no attempt of it is in progress.
+    pub(in crate::run) fn look_again_at(&mut self, posting: PostingId) {
+        self.again.insert(posting);
     }
 
     /// Whether a posting ever waited for a person here.
