@@ -207,7 +207,7 @@ fn begin() -> ExitCode {
     let code = runtime.block_on(async {
         outlive_large_files();
         outlive_questions();
-        let done = execute(command, &interrupts, &mut output).await;
+        let done = Box::pin(execute(command, &interrupts, &mut output)).await;
         let code = exit_code(&done);
         interrupts.over(code);
         if let Err(failure) = &done {

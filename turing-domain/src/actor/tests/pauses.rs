@@ -45,13 +45,15 @@ fn a_pause_is_ended_once() {
     given::<ActorBreaker>([]).when(end).then_nothing();
 }
 
+/// What closes a breaker.
+type Closing = fn(&ActorBreaker) -> Result<Vec<ActorEvent>, Infallible>;
+
 #[test]
 fn neither_the_breaker_nor_a_call_ends_a_pause() {
     let pause = pause(10, None);
     let mut history = open();
     history.extend([half_opened(600), paused(&pause)]);
-    let closing: [fn(&ActorBreaker) -> Result<Vec<ActorEvent>, Infallible>; 2] =
-        [succeed, |breaker| Ok(breaker.reset())];
+    let closing: [Closing; 2] = [succeed, |breaker| Ok(breaker.reset())];
     for decide in closing {
         let decided = given::<ActorBreaker>(history.clone())
             .when(decide)

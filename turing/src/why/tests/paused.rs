@@ -92,7 +92,7 @@ fn a_run_that_is_being_cancelled_says_so() {
         at_once: false.into(),
     };
     let asked = "its run is being cancelled, as anna wants: the wrong adverts";
-    let scene = Scene { record: record(&[cancelled.clone()]), ..Scene::new() };
+    let scene = Scene { record: record(std::slice::from_ref(&cancelled)), ..Scene::new() };
     let told = format!("{HELD}{asked}; process 4711 works on this run");
     scene.says(&[entered_at(10)], &told);
     let scene = Scene { record: record(&[cancelled]), ..Scene::held_by(&Holder::Nobody) };
