@@ -64,7 +64,6 @@ mod wave_record;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -105,21 +104,11 @@ pub use people::WaitingForPeople;
 use posting_data::PostingData;
 pub(crate) use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
-use shared::Shared;
+use shared::{CONVERSATIONS, SNAPSHOT_CHECKS, STATES, Shared};
 pub use sight::{ActorNow, Sight};
 use starts::Starts;
 use unread::{NewConversations, unread};
 pub use wait::{Held, HeldBy, Wait};
-
-/// One in so many kept states that loads begin at is folded again, and compared.
-const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
-
-/// How many states of postings are kept for each attempt in progress: its posting is loaded when it
-/// begins and decided on when it is recorded, and one that is alone goes on at once.
-const STATES: usize = 4;
-
-/// Of how many conversations states are kept at most.
-const CONVERSATIONS: usize = 1024;
 
 /// How often what a run records meets another writer before it gives up.
 const RETRY: Retry = Retry::times(5);

@@ -16,7 +16,8 @@ use turing_domain::{
 use super::apart::Done;
 use super::begin::runs_of;
 use super::clocks::Moment;
-use super::step::{opened, opened_by};
+use super::moved::{opened, opened_by};
+
 use super::{Preparation, Run, RunError, Shared, StepError};
 
 /// How many postings enter side by side: their appends share commits.

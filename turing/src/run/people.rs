@@ -19,8 +19,8 @@ use super::apart::Done;
 use super::clocks::Moment;
 use super::enter::{Entered, settle};
 use super::error::unless_stopped;
-use super::moved::Moved;
-use super::step::{load, opened_by};
+use super::moved::{Moved, opened_by};
+use super::step::load;
 use super::{Left, Run, RunError, Shared, StepError};
 
 use awaited::Overdue;

@@ -1,6 +1,6 @@
 //! What all tasks of a run share.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use es_core::Repository;
@@ -21,6 +21,16 @@ use crate::llm::LlmClient;
 use crate::lock::RunLock;
 use crate::script::Supervisors;
 use crate::store::Store;
+
+/// One in so many kept states that loads begin at is folded again, and compared.
+pub(super) const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
+
+/// How many states of postings are kept for each attempt in progress: its posting is loaded when it
+/// begins and decided on when it is recorded, and one that is alone goes on at once.
+pub(super) const STATES: usize = 4;
+
+/// Of how many conversations states are kept at most.
+pub(super) const CONVERSATIONS: usize = 1024;
 
 /// What all tasks of a run share.
 pub(super) struct Shared {

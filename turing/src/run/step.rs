@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::event::EventId;
-use es_core::execution::{Appended, IdempotencyKey, LoadError, Loaded, Member, Retry};
+use es_core::execution::{IdempotencyKey, LoadError, Loaded, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use turing_domain::{
@@ -17,7 +17,7 @@ use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
 use super::enter::Entered;
-use super::moved::{AttemptResult, Moved};
+use super::moved::{AttemptResult, Moved, opened_by};
 use super::noted::Looked;
 use super::people::standing;
 use super::wave_record::WaveRecord;
@@ -376,28 +376,5 @@ fn check_moved(
     match is_repeat && waits == Some(attempt) {
         true => Err(StepError::Repeated { posting, attempt }),
         false => Ok(()),
-    }
-}
-
-/// Which of a posting's recorded events opened which conversation; they stand first in the append.
-pub(super) fn opened_by(
-    events: &[PostingEvent],
-    appended: &Appended,
-) -> Vec<(ConversationId, EventId)> {
-    let receipts = appended.streams.first().map_or(&[][..], |stream| &stream.events);
-    let ids = receipts.iter().map(|receipt| receipt.event_id);
-    let opened = |event: &PostingEvent, event_id| Some((opened(event)?, event_id));
-    events.iter().zip(ids).filter_map(|(event, event_id)| opened(event, event_id)).collect()
-}
-
-/// The conversation that an event opens, or opens again.
-pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
-    match event {
-        PostingEvent::PostingEnteredRun { entry_conversation_id, .. } => {
-            Some(*entry_conversation_id)
-        }
-        PostingEvent::BranchTaken { to, .. } => *to,
-        PostingEvent::RetryScheduled { conversation_id, .. } => conversation_id.0,
-        _ => None,
     }
 }

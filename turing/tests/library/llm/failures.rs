@@ -98,7 +98,8 @@ async fn an_error_that_names_a_status_counts_as_that_status() {
         (json!(70_000), FailureType::Unknown),
         (json!(-429), FailureType::Unknown),
         (json!(4.29), FailureType::Unknown),
-        (json!("rate_limit_exceeded"), FailureType::Unknown),
+        (json!("rate_limit_exceeded"), FailureType::RateLimited),
+        (json!("gremlins"), FailureType::Unknown),
     ];
     for (code, expected) in cases {
         let body = json!({"error": {"message": "so it is", "code": code}});
