@@ -137,6 +137,15 @@ fn what_programs_cannot_read_is_refused_at_the_door() {
             assert_eq!(error.code, "22023", "{error:?}");
             assert!(error.text.contains(problem), "{error:?}");
         }
+        // each type that the refusal names is one that it takes
+        let unknown = "SELECT append_event('llm_call_complete', 1)";
+        let error = projected.refused(unknown).await;
+        let named = error.text.split_once("a posting takes ").unwrap().1;
+        let named = named.split_once(" from an application").unwrap().0;
+        assert_eq!(named.split(", ").count(), 7, "{error:?}");
+        for event_type in named.split(", ") {
+            appended(&projected.pool, &format!("'{event_type}', 1")).await;
+        }
         let digits = "9".repeat(400);
         let kept = [
             format!(r#"{{"output": {}}}"#, nested(63)),
