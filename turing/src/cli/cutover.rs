@@ -34,7 +34,8 @@ enum CutoverCommand {
     Create(CreateArgs),
     /// Have both sides written from now on, whoever writes one of them.
     DualWrite(StepArgs),
-    /// Import what the old table had before. A call that was interrupted is gone on with by the next.
+    /// Import what the old table had before; the exit code is 1 if rows were refused. A call that was
+    /// interrupted is gone on with by the next.
     Backfill(BackfillArgs),
     /// Compare both sides; the exit code is 1 if something differs. Once all is imported, a round that
     /// finds nothing ends the phase. With --resolve, decide which side counts.
@@ -84,7 +85,7 @@ struct BackfillArgs {
     /// How many postings a second at most, such as 500 or 500/s [default: as many as go]
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<NonZeroU32>,
-    /// How many postings are imported in one transaction at most.
+    /// How many postings are imported in one transaction at most, which ends after about 40 ms as well.
     #[arg(long, value_name = "N", default_value_t = BackfillOptions::default().batch)]
     batch: NonZeroU32,
     #[command(flatten)]
@@ -129,7 +130,8 @@ enum Side {
 
 #[derive(Debug, Args)]
 struct DeprecateArgs {
-    /// Write the old table to this file, as CSV; with --drop, the file that holds it.
+    /// Write the old table to this file, as CSV, which first takes it out of use unless it is; with
+    /// --drop, the file that holds it.
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
     /// Drop the old table, from which no way leads back. It must have been out of use for 60 days.
@@ -313,6 +315,7 @@ async fn dry_run(
             archive: archive.as_deref().unwrap_or(Path::new("")),
         },
         Sub::Deprecate(_) if is_archived => Intent::Archive,
+        Sub::Deprecate(args) if args.archive.is_some() => Intent::DeprecateAndArchive,
         Sub::Deprecate(_) => Intent::Deprecate,
         Sub::Rollback(args) => Intent::RollBack(args.to),
     };

@@ -87,10 +87,11 @@ impl Mover {
         let mut work = self.begin("looking at the old table").await?;
         let known = self.known_with_table(&mut work).await?;
         work.undo().await?;
-        // who is too early, or out of order, is told that first
+        // who is out of order is told that first, and who is wrong about the table before who is too early
+        known.cutover.may_archive()?;
+        is_confirmed(known.row()?, confirm)?;
         let recorded = known.cutover.archive().map_or("", |archive| &archive.sha256);
         known.cutover.drop_old_table(recorded, self.now(), &self.who)?;
-        is_confirmed(known.row()?, confirm)?;
         let sha256 = digest_of_archive(archive)?;
         patiently(async || self.try_drop(&sha256).await).await?;
         hold.give_back().await;

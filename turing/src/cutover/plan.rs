@@ -37,6 +37,8 @@ pub enum Intent<'a> {
     SwitchReads,
     /// As [`Mover::deprecate`].
     Deprecate,
+    /// As that, and then [`Mover::archive`].
+    DeprecateAndArchive,
     /// As [`Mover::archive`].
     Archive,
     /// As [`Mover::drop_old_table`].
@@ -145,10 +147,13 @@ impl Mover {
             }
             Intent::Resolve(resolving) => {
                 cutover.resolve(resolving.resolved(0), who)?;
-                plan.statements = vec![bare(&self.statements.resolve)];
-                for kind in self.open_kinds_of(work, resolving).await? {
-                    *plan.counts.entry(kind).or_default() += 1;
+                plan.statements = vec![self.resolve_statement(work, resolving).await?];
+                let (kinds, refused) = self.open_by_kind(work, resolving).await?;
+                plan.count("discrepancies", kinds.values().sum());
+                if refused > 0 {
+                    plan.count("refused", refused);
                 }
+                plan.counts.extend(kinds);
             }
             Intent::SwitchReads => {
                 let open = self.open_discrepancies(work).await?;
@@ -159,13 +164,18 @@ impl Mover {
                 plan.counts.extend(self.differing(work).await?);
                 plan.warnings = self.warnings_of(work, known).await?;
             }
-            Intent::Deprecate => {
+            Intent::Deprecate | Intent::DeprecateAndArchive => {
                 let open = self.open_discrepancies(work).await?;
                 cutover.deprecate(open, 0, self.now(), who)?;
                 plan.statements = work.statements_of("deprecate").await?;
                 plan.then = CutoverPhase::Deprecated;
-                plan.count("rows", Spelled::look(work).await?.rows(work).await?);
+                let spelled = Spelled::look(work).await?;
+                plan.count("rows", spelled.rows(work).await?);
                 plan.counts.extend(self.differing(work).await?);
+                if matches!(intent, Intent::DeprecateAndArchive) {
+                    plan.statements.push(spelled.copy_deprecated);
+                    plan.warnings.push(takes_out_of_use());
+                }
             }
             Intent::Archive => {
                 cutover.may_archive()?;
@@ -174,9 +184,10 @@ impl Mover {
                 plan.statements = vec![spelled.copy];
             }
             Intent::Drop { confirm, archive } => {
+                cutover.may_archive()?;
+                is_confirmed(known.row()?, confirm)?;
                 let recorded = cutover.archive().map_or("", |archive| archive.sha256.as_str());
                 cutover.drop_old_table(recorded, self.now(), who)?;
-                is_confirmed(known.row()?, confirm)?;
                 cutover.drop_old_table(&digest_of_archive(archive)?, self.now(), who)?;
                 plan.statements = work.statements_of("drop").await?;
                 plan.count("rows", Spelled::look(work).await?.rows(work).await?);
@@ -250,6 +261,16 @@ impl Mover {
 impl Plan {
     fn count(&mut self, what: &str, count: u64) {
         self.counts.insert(what.to_owned(), count);
+    }
+}
+
+/// What is to be known of an archive of a table that is in use.
+fn takes_out_of_use() -> Warning {
+    Warning {
+        key: "archive".to_owned(),
+        problem: "the old table is in use still, and this takes it out of use before it is written to the file"
+            .to_owned(),
+        cure: "to look at it first, take it out of use by the same command without --archive".to_owned(),
     }
 }
 

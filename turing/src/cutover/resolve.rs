@@ -1,5 +1,7 @@
 //! Deciding which side counts where both differ.
 
+use std::collections::BTreeMap;
+
 use es_core::execution::StoreError;
 use es_postgres::sqlx::{self, Row};
 use serde::Serialize;
@@ -9,7 +11,7 @@ use super::Mover;
 use super::error::CutoverError;
 use super::statements::query;
 use super::validate::count_of;
-use super::work::{Work, patiently};
+use super::work::{Work, patiently, told};
 
 /// How many discrepancies are resolved in one transaction.
 const AT_ONCE: i64 = 50;
@@ -127,14 +129,12 @@ impl Mover {
                 Resolution::Accepted => Some(kind.clone()),
                 _ => resolving.kind.clone(),
             };
-            match self.settle(&mut work, *posting, of_kind, &resolving.resolution).await {
+            match self.settle(&mut work, *posting, of_kind, &resolving.resolution).await? {
                 Ok(count) => settled.count += count,
-                // whoever is in the way goes
-                Err(error) if error.passes() => return Err(error),
-                Err(error) => settled.refused.push(Unsettled {
+                Err(reason) => settled.refused.push(Unsettled {
                     posting_id: PostingId(*posting),
                     kind: kind.clone(),
-                    reason: reason_of(&error),
+                    reason,
                 }),
             }
         }
@@ -146,19 +146,39 @@ impl Mover {
         Ok((settled, ones.into_iter().next_back()))
     }
 
-    /// The kinds of all that would be resolved, one for each posting.
-    pub(super) async fn open_kinds_of(
+    /// How many discrepancies of each kind would be resolved, and how many of all these would be refused.
+    pub(super) async fn open_by_kind(
         &self,
         work: &mut Work,
         resolving: &Resolving,
-    ) -> Result<Vec<String>, StoreError> {
-        let (mut kinds, mut after) = (Vec::new(), None);
-        loop {
-            let ones = self.open_ones(work, resolving, after).await?;
-            let Some(last) = ones.last().cloned() else { return Ok(kinds) };
-            kinds.extend(ones.into_iter().map(|(_, kind)| kind));
-            after = Some(last);
+    ) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
+        let open = query(&self.statements.open_by_kind)
+            .bind(resolving.posting.map(|posting| posting.0))
+            .bind(resolving.kind.clone())
+            .bind(resolving.resolution.as_str().to_owned());
+        let (mut kinds, mut refused) = (BTreeMap::new(), 0);
+        for row in &work.rows(open).await? {
+            let (kind, counts): (String, [i64; 2]) =
+                work.read(row, |row| Ok((row.try_get(0)?, [row.try_get(1)?, row.try_get(2)?])))?;
+            let [count, refusals] = counts.map(|count| count.max(0).unsigned_abs());
+            kinds.insert(kind, count);
+            refused += refusals;
         }
+        Ok((kinds, refused))
+    }
+
+    /// The statement that resolves them, with its values.
+    pub(super) async fn resolve_statement(
+        &self,
+        work: &mut Work,
+        resolving: &Resolving,
+    ) -> Result<String, StoreError> {
+        let statement = query(&self.statements.resolve_statement)
+            .bind(resolving.posting.map(|posting| posting.0))
+            .bind(resolving.kind.clone())
+            .bind(resolving.resolution.as_str().to_owned())
+            .bind(self.who.reason.clone());
+        work.value(statement).await
     }
 
     /// The next open ones behind this one.
@@ -182,29 +202,35 @@ impl Mover {
     }
 
     /// Resolves those of a posting, of a kind or all, and answers how many these were; if it is refused,
-    /// nothing is written.
+    /// nothing is written, and the answer is why.
     async fn settle(
         &self,
         work: &mut Work,
         posting: i32,
         kind: Option<String>,
         resolution: &Resolution,
-    ) -> Result<u64, CutoverError> {
+    ) -> Result<Result<u64, String>, CutoverError> {
         run(work, "SAVEPOINT one").await?;
         let resolve = query(&self.statements.resolve)
             .bind(posting)
             .bind(kind)
             .bind(resolution.as_str().to_owned())
             .bind(self.who.reason.clone());
-        let resolved: Result<Option<i32>, StoreError> = work.value(resolve).await;
-        match resolved {
+        let resolved = resolve.fetch_one(&mut work.connection).await;
+        match resolved.and_then(|row| row.try_get(0)) {
             Ok(count) => {
                 run(work, "RELEASE SAVEPOINT one").await?;
-                Ok(count_of(count))
+                Ok(Ok(count_of(count)))
             }
             Err(error) => {
+                let told = told(&error);
+                let error = CutoverError::from(work.failed(error));
                 run(work, "ROLLBACK TO SAVEPOINT one").await?;
-                Err(error.into())
+                // whoever is in the way goes
+                if error.passes() {
+                    return Err(error);
+                }
+                Ok(Err(told.unwrap_or_else(|| reason_of(&error))))
             }
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Spelled {
     pub(super) read: String,
     /// Copies the rows of the table itself as CSV.
     pub(super) copy: String,
+    /// Copies them once it is out of use, by the name that it has then.
+    pub(super) copy_deprecated: String,
     count: String,
     postings: String,
     sample: String,
@@ -34,6 +36,7 @@ impl Spelled {
                 postings: row.try_get(2)?,
                 sample: row.try_get(3)?,
                 copy: row.try_get(4)?,
+                copy_deprecated: row.try_get(5)?,
             })
         });
         Ok(spelled?)

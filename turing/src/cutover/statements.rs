@@ -63,12 +63,14 @@ statements! {
     last_position
     look
     next_postings
+    open_by_kind
     open_count
     open_kinds
     open_ones
     open_without_posting
     postings_since
     resolve
+    resolve_statement
     spelled
     statements
     to_be_written

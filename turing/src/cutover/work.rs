@@ -35,6 +35,16 @@ pub(super) async fn patiently<T>(
     Box::pin(attempt()).await
 }
 
+/// What the functions of cutovers refuse, with its cure; `None` of whatever else failed.
+pub(super) fn told(error: &sqlx::Error) -> Option<String> {
+    let told: &PgDatabaseError = error.as_database_error()?.try_downcast_ref()?;
+    // a value that the server itself cannot keep has the same code as an old row that cannot be read
+    let is_raised = told.code() == "22000" && told.routine() == Some("exec_stmt_raise");
+    let is_ours = told.code().starts_with("ES0") || told.code() == "2BP01" || is_raised;
+    let hint = told.hint().filter(|_| is_ours)?;
+    Some(format!("{}; {hint}", told.message()))
+}
+
 /// A connection that one transaction after the other has.
 #[derive(Debug, Default)]
 pub(super) struct Line(Option<PgConnection>);
@@ -80,12 +90,7 @@ impl Work {
     /// A failure of the database, with what was being done; what the functions of cutovers refuse has its
     /// cure.
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
-        let told = error.as_database_error().and_then(|told| {
-            let told: &PgDatabaseError = told.try_downcast_ref()?;
-            let is_ours = told.code().starts_with("ES0") || told.code() == "2BP01";
-            let hint = told.hint().filter(|_| is_ours)?;
-            Some(format!("{}; {hint}", told.message()))
-        });
+        let told = told(&error);
         let failure = store_error(self.what, &self.place, error);
         match told {
             Some(told) => {

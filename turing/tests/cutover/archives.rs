@@ -69,6 +69,11 @@ fn an_archive_holds_every_row_and_its_digest_is_recorded() {
 fn a_table_is_taken_out_of_use_and_archived_by_one_command() {
     let scene = Scene::agreeing(20);
     scene.forward_to(4);
+    let tried = scene.cutover(&[&ARCHIVE[..], &["--dry-run"]].concat()).expect_code(0).stdout;
+    assert!(tried.starts_with("from phase `reads-switched` to `deprecated`"), "{tried}");
+    assert!(tried.contains("warning: archive: the old table is in use still"), "{tried}");
+    let copy = format!("COPY (SELECT o.* FROM public.{DEPRECATED} o ORDER BY o.posting_id)");
+    assert!(tried.contains(&copy), "{tried}");
     scene.cutover(&ARCHIVE).expect_code(0);
     assert_eq!(scene.phase(), 5);
     let text = fs::read_to_string(scene.workspace.path().join("old.csv")).unwrap();
@@ -137,6 +142,13 @@ fn the_old_table_is_dropped_after_sixty_days_by_who_confirms_it() {
     clock.set(0);
     let early = scene.cutover(&DROP).expect_refused();
     assert!(early.stderr.contains("60"), "{early:#?}");
+    // who is wrong about the table is told that now, and not in sixty days
+    let other = ["deprecate", "--drop", "--confirm", OLD, "--archive", "old.csv"];
+    let dry = [&other[..], &["--dry-run"]].concat();
+    for tried in [&other[..], &dry[..]] {
+        let refused = scene.cutover(tried).expect_code(2);
+        assert!(refused.stderr.contains("is not the table that would be dropped"), "{refused:#?}");
+    }
     clock.set(60 * DAY - 3_600);
     later(&DROP).expect_refused();
 

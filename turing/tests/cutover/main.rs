@@ -12,6 +12,7 @@ mod database;
 mod archives;
 mod compare;
 mod dry_run;
+mod emptied;
 mod hands;
 mod kills;
 mod large;

@@ -1,6 +1,7 @@
 //! Differences that somebody makes past the triggers: each is found by one round, keeps the next phase
 //! from beginning, and is mended.
 
+use std::fs::{self, File};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -25,7 +26,7 @@ fn past(scene: &Scene, table: &str, trigger: &str, statements: &str) {
 }
 
 /// Changes the old table without an event.
-fn change_old(scene: &Scene, statements: &str) {
+pub(crate) fn change_old(scene: &Scene, statements: &str) {
     let table = scene.table();
     past(scene, table, "cutover_import_old", &statements.replace("{old}", table));
 }
@@ -197,7 +198,8 @@ fn a_watch_goes_on_and_finds_what_is_planted_meanwhile() {
     let scene = Scene::of(40);
     scene.forward_to(3);
     let mut command = scene.command(&["validate", "--watch", "1"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let told = scene.workspace.path().join("told");
+    command.stdout(Stdio::null()).stderr(File::create(&told).unwrap());
     let mut watch = Process::spawn(&mut command);
     append_alone(&scene, 1);
     scene.wait_until("the watch finds it", || !scene.open().is_empty());
@@ -206,7 +208,13 @@ fn a_watch_goes_on_and_finds_what_is_planted_meanwhile() {
     scene.wait_until("the watch finds the next one", || {
         scene.open().contains(&"2 outputs_differ".to_owned())
     });
+    // each round is later than a moment after the one before
+    scene.wait_until("there are some rounds", || {
+        scene.number("SELECT max(sightings)::text FROM cutover_open_discrepancies") > 3
+    });
     watch.end_with(Signal::TERM);
+    let told = fs::read_to_string(told).unwrap();
+    assert!(!told.contains("comparing"), "no file is told how far a round is: {told}");
     scene.cutover(&["validate"]).expect_code(1);
     scene.agree();
 }

@@ -77,7 +77,7 @@ fn the_version_is_that_of_the_new_event_and_a_taken_one_is_refused_by_the_constr
 
 #[test]
 fn what_programs_cannot_read_is_refused_at_the_door() {
-    with_postings(1, async |projected| {
+    with_postings(2, async |projected| {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let refused = [
             (r#"{"output": 1e400}"#.to_owned(), "a number beyond a double"),
@@ -136,6 +136,15 @@ fn what_programs_cannot_read_is_refused_at_the_door() {
             let error = projected.refused(&format!("SELECT append_event({arguments})")).await;
             assert_eq!(error.code, "22023", "{error:?}");
             assert!(error.text.contains(problem), "{error:?}");
+        }
+        // each type that the refusal names is one that it takes
+        let unknown = "SELECT append_event('llm_call_complete', 1)";
+        let error = projected.refused(unknown).await;
+        let named = error.text.split_once("a posting takes ").unwrap().1;
+        let named = named.split_once(" from an application").unwrap().0;
+        assert_eq!(named.split(", ").count(), 7, "{error:?}");
+        for event_type in named.split(", ") {
+            appended(&projected.pool, &format!("'{event_type}', 2")).await;
         }
         let digits = "9".repeat(400);
         let kept = [

@@ -50,5 +50,5 @@ pub(super) async fn execute(
         tell("stopped; the same command goes on from there");
         return Ok(Verdict::Stopped);
     }
-    Ok(Verdict::Well)
+    Ok(if done.refused > 0 { Verdict::Found } else { Verdict::Well })
 }

@@ -1,5 +1,6 @@
 //! What is told of a step that takes long, while it goes on.
 
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -17,12 +18,24 @@ const EACH: Duration = Duration::from_secs(1);
 pub(super) struct Going {
     pub(super) heard: watch::Receiver<u32>,
     told: Instant,
+    is_quiet: bool,
 }
 
 impl Going {
     /// From now on a signal asks it to stop.
     pub(super) fn new(interrupts: &Interrupts) -> Result<Self, Failure> {
-        Ok(Self { heard: interrupts.going()?, told: Instant::now() })
+        Ok(Self { heard: interrupts.going()?, told: Instant::now(), is_quiet: false })
+    }
+
+    /// Of what begins again and again it is told to who looks at a terminal, and written to no file.
+    pub(super) fn of_rounds(mut self) -> Self {
+        self.is_quiet = !io::stderr().is_terminal();
+        self
+    }
+
+    /// Something begins anew, and what was told before is not of it.
+    pub(super) fn begin(&mut self) {
+        self.told = Instant::now();
     }
 
     /// Whether somebody has asked it to stop.
@@ -34,7 +47,7 @@ impl Going {
         if self.is_over() {
             return ControlFlow::Break(());
         }
-        if self.told.elapsed() >= EACH {
+        if !self.is_quiet && self.told.elapsed() >= EACH {
             self.told = Instant::now();
             tell_progress(line(progress));
         }

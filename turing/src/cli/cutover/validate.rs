@@ -11,11 +11,14 @@ use super::super::output::{Output, counted, shown};
 use super::super::{Failure, Verdict};
 use super::ValidateArgs;
 use super::progress::Going;
-use crate::cutover::{CutoverError, Mover, OpenKind, Round, Settled, command_of};
+use crate::cutover::{CutoverError, Discrepancy, Mover, OpenKind, Round, Settled, command_of};
 use crate::proposal::{command, quoted};
 
 /// How much of a value is shown.
 const LONGEST: usize = 200;
+
+/// How many of those that are not resolved are told.
+const REFUSALS: usize = 20;
 
 pub(super) async fn execute(
     mover: &Mover,
@@ -26,6 +29,7 @@ pub(super) async fn execute(
     let mut going = Going::new(interrupts)?;
     if let Some(seconds) = args.watch {
         let pause = Duration::from_secs(seconds);
+        let mut going = going.of_rounds();
         return watch(mover, args.step.common.json, pause, &mut going, output).await;
     }
     let settled = match args.resolving() {
@@ -59,6 +63,7 @@ async fn watch(
 ) -> Result<Verdict, Failure> {
     let mut last: Option<Round> = None;
     loop {
+        going.begin();
         let round = mover.validate(|progress| going.go_on(progress)).await?;
         if !round.is_complete {
             break;
@@ -123,13 +128,21 @@ fn as_json(round: &Round) -> Value {
 fn tell_settled(settled: &Settled, output: &mut Output) {
     let count = usize::try_from(settled.count).unwrap_or(usize::MAX);
     output.line(format_args!("resolved: {}", discrepancies(count)));
-    for one in &settled.refused {
+    if settled.refused.is_empty() {
+        return;
+    }
+    output.line(format_args!("not resolved: {}", discrepancies(settled.refused.len())));
+    for one in settled.refused.iter().take(REFUSALS) {
         output.line(format_args!(
-            "not resolved: posting {} {}: {}",
+            "  posting {} {}: {}",
             one.posting_id,
             shown(&one.kind, 80),
             shown(&one.reason, 1_000)
         ));
+    }
+    let rest = settled.refused.len().saturating_sub(REFUSALS);
+    if rest > 0 {
+        output.line(format_args!("  and {rest} more, which --json tells"));
     }
 }
 
@@ -158,22 +171,39 @@ fn tell(round: &Round, output: &mut Output) {
 fn tell_kind(kind: &OpenKind, output: &mut Output) {
     output.line(format_args!("{}: {}", shown(&kind.kind, 80), kind.count));
     for one in &kind.examples {
-        let posting = one.posting_id.map_or_else(String::new, |id| format!("posting {id}"));
-        let field = one.field.as_deref().map_or_else(String::new, |field| format!(" {field}"));
-        let [old, new] = [&one.old, &one.new].map(|value| {
-            value.as_deref().map_or_else(|| "nothing".to_owned(), |it| shown(it, LONGEST))
-        });
         let before = one.accepted_before.as_deref().map_or_else(String::new, |why| {
             format!("; accepted as it was before: {}", shown(why, LONGEST))
         });
         output.line(format_args!(
-            "  {}: the old table has {old}, the events {new}; since {}, {}{before}",
-            shown(&format!("{posting}{field}"), LONGEST),
+            "  {}; since {}, {}{before}",
+            what(&kind.kind, one),
             one.first_seen,
             seen(one.sightings)
         ));
     }
     output.line(format_args!("  cure: {}", cure(&kind.kind)));
+}
+
+/// What a discrepancy of this kind is about, and in what both sides differ.
+fn what(kind: &str, one: &Discrepancy) -> String {
+    let [old, new] = [&one.old, &one.new].map(|value| {
+        value.as_deref().map_or_else(|| "nothing".to_owned(), |it| shown(it, LONGEST))
+    });
+    let posting = match (one.posting_id, &one.old) {
+        (Some(id), _) => format!("posting {id}"),
+        // its key is no posting's id
+        (None, Some(_)) => format!("row {old}"),
+        (None, None) => "some row".to_owned(),
+    };
+    match kind {
+        "row_unreadable" => format!("{posting}: cannot be read: {new}"),
+        "import_refused" => format!("{posting}: was not taken over: {new}"),
+        _ => {
+            let field = one.field.as_deref().map_or_else(String::new, |field| format!(" {field}"));
+            let about = shown(&format!("{posting}{field}"), LONGEST);
+            format!("{about}: the old table has {old}, the events {new}")
+        }
+    }
 }
 
 /// In how many rounds it was seen.
@@ -192,8 +222,8 @@ fn cure(kind: &str) -> String {
     };
     match kind {
         "row_unreadable" => format!(
-            "correct the row in the old table, or write what the events say: {}",
-            resolve("from-events")
+            "correct the row in the old table, which is imported then; or if it shall stay as it is: {}",
+            resolve("accept")
         ),
         "posting_missing" | "event_missing" => format!("import the row: {}", resolve("from-old")),
         "old_row_missing" => format!("write the row: {}", resolve("from-events")),

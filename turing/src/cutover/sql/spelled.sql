@@ -1,6 +1,6 @@
 -- Statements on the old table: one that reads a posting by the old name, one that counts the rows of the
 -- table itself, one that counts the postings that it and the events have together, one that picks so many
--- of its postings by chance, and one that copies its rows.
+-- of its postings by chance, one that copies its rows, and one that copies them once it is out of use.
 SELECT
     pg_catalog.format(
         'SELECT o.* FROM %I.%I o WHERE o.%I = $1', c.old_schema, c.old_name, c.mapping ->> 'posting_id'
@@ -17,6 +17,10 @@ SELECT
     pg_catalog.format(
         'COPY (SELECT o.* FROM %I.%I o ORDER BY o.%I) TO STDOUT WITH (FORMAT csv, HEADER)',
         n.nspname, t.relname, c.mapping ->> 'posting_id'
+    ),
+    pg_catalog.format(
+        'COPY (SELECT o.* FROM %I.%I o ORDER BY o.%I) TO STDOUT WITH (FORMAT csv, HEADER)',
+        n.nspname, "{schema}".cutover_name(c.old_name, '_deprecated'), c.mapping ->> 'posting_id'
     )
 FROM "{schema}".cutovers c
 JOIN pg_catalog.pg_class t ON t.oid = c.old_table::oid

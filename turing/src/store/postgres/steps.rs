@@ -7,7 +7,7 @@ macro_rules! sql {
 }
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 100] = [
+pub(super) const STEPS: [(&str, &str); 110] = [
     ("postings", sql!("0001_postings")),
     ("posting state projection", sql!("0002_posting_state_projection")),
     ("posting state snapshots", sql!("0003_posting_state_snapshots")),
@@ -108,4 +108,17 @@ pub(super) const STEPS: [(&str, &str); 100] = [
     ("cutover resolve but what is kept (from 27 on)", sql!("0098_cutover_resolve")),
     ("posting event kind of moves (from 27 on)", sql!("0099_posting_event_kind")),
     ("posting event kind of claims (from 27 on)", sql!("0100_posting_event_kind")),
+    ("cutover written over (from 27 on)", sql!("0101_cutover_written_over")),
+    (
+        "cutover create statements that keep all (from 27 on)",
+        sql!("0102_cutover_create_statements"),
+    ),
+    ("cutover write row but what is accepted (from 27 on)", sql!("0103_cutover_write_row")),
+    ("cutover import parts but what is accepted (from 27 on)", sql!("0104_cutover_import_parts")),
+    ("cutover hold old with its cure (from 27 on)", sql!("0105_cutover_hold_old")),
+    ("cutover backfill for a moment (from 27 on)", sql!("0106_cutover_backfill")),
+    ("cutover resolve and empty nothing (from 27 on)", sql!("0107_cutover_resolve")),
+    ("cutover findings that empty nothing (from 27 on)", sql!("0108_cutover_findings")),
+    ("cutover warnings in other words (from 27 on)", sql!("0109_cutover_warnings")),
+    ("append event with the types it takes (from 27 on)", sql!("0110_append_event")),
 ];

@@ -184,6 +184,56 @@ SELECT string_agg(p.posting_id::text, ' ' ORDER BY p.posting_id) FROM postings p
 SELECT d.posting_id || ' ' || d.kind FROM cutover_differences(NULL) d
 -- = 3 row_unreadable
 
+-- # a_backfill_ends_after_a_moment_and_looks_at_one_row_at_least
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step INT);
+INSERT INTO old_states VALUES (1, 10), (2, 10), (3, 10);
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}')
+
+-- do create
+
+-- do dual-write
+
+SELECT b::text FROM cutover_backfill(NULL, 100, '0 ms') b
+-- = (1,1,1,0,0)
+
+SELECT b::text FROM cutover_backfill(1, 100, '0 ms') b
+-- = (2,1,1,0,0)
+
+SELECT b::text FROM cutover_backfill(2, 100, '1 day') b
+-- = (3,1,1,0,0)
+
+SELECT b::text FROM cutover_backfill(3, 100, '0 ms') b
+-- = (,0,0,0,0)
+
+-- # what_a_round_has_found_before_the_backfill_is_over_with_it
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, done INT);
+INSERT INTO old_states VALUES (1, '10', 0), (2, '10', 7), (3, 'nowhere', 0);
+INSERT INTO postings (posting_id) VALUES (1), (4);
+DO $$ BEGIN PERFORM append_event('llm_call_completed', 4, '{"output": "x"}', '{"conversation_id": 10}'); END $$;
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "counter": "done"
+}')
+
+-- do create
+
+-- do dual-write
+
+-- do validate
+
+SELECT concat_ws(' ', o.posting_id, o.kind) FROM cutover_open_discrepancies o ORDER BY o.posting_id
+-- = 1 event_missing
+-- = 2 posting_missing
+-- = 3 row_unreadable
+-- = 4 old_row_missing
+
+-- do backfill
+
+SELECT concat_ws(' ', o.posting_id, o.kind) FROM cutover_open_discrepancies o ORDER BY o.posting_id
+-- = 2 counter_differs
+-- = 3 row_unreadable
+
 -- # a_difference_is_kept_until_both_agree
 
 CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT);
@@ -246,6 +296,32 @@ SELECT format('%s %s %s', f.kind, f.severity, coalesce(f.aggregate_id::text, '')
 -- = cutover_current_differs error 2
 -- = cutover_posting_missing error 3
 -- = cutover_old_row_missing error 4
+
+DO $$
+DECLARE
+    repair TEXT;
+BEGIN
+    FOR repair IN SELECT f.repair FROM validate_event_store() f LOOP
+        EXECUTE repair;
+    END LOOP;
+END;
+$$;
+SELECT f.kind || f.detail FROM validate_event_store() f
+-- = none
+
+-- do switch-reads
+
+-- where the events are right unless they say nothing
+INSERT INTO postings (posting_id) VALUES (5);
+DO $$ BEGIN PERFORM append_event('llm_call_failed', 5, '{"error": "x"}'); END $$;
+ALTER TABLE old_states_base DISABLE TRIGGER cutover_import_old;
+INSERT INTO old_states_base VALUES (5, 20, 0);
+UPDATE old_states_base SET step = 30 WHERE posting = 1;
+ALTER TABLE old_states_base ENABLE ALWAYS TRIGGER cutover_import_old
+
+SELECT f.repair FROM validate_event_store() f
+-- = SELECT "public".cutover_resolve(1, 'current_differs'::text, 'from-events'::text, NULL::text)
+-- = SELECT "public".cutover_resolve(5, 'current_differs'::text, 'from-old'::text, NULL::text)
 
 DO $$
 DECLARE

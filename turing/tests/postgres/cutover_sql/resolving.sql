@@ -98,22 +98,126 @@ FROM old_states b JOIN posting_state_projection p ON p.posting_id = b.posting OR
 -- = 2 10 1 10
 -- = 3 20 1 20
 
--- # a_row_without_events_is_resolved_from_these_with_a_time
+-- # no_old_row_is_emptied_because_the_events_say_nothing
 
-CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, changed TIMESTAMPTZ NOT NULL);
-INSERT INTO old_states VALUES (1, 'x', '2020-01-01');
-INSERT INTO postings (posting_id) VALUES (1);
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, results JSONB, done INT NOT NULL);
+INSERT INTO old_states VALUES
+    (1, 'polish', '{"10": "keep me"}', 0), (2, '20', '{}', 0), (3, '20', '{}', 0), (4, NULL, '{"10": "keep me"}', 0),
+    (5, '20', '{}', 9);
+INSERT INTO postings (posting_id) VALUES (1), (2), (4), (5);
+DO $$ BEGIN
+    PERFORM append_event('llm_call_failed', 4, '{"error": "x"}');
+    PERFORM append_event('llm_call_completed', 5, '{"output": "x"}', '{"conversation_id": 10}');
+END $$;
 INSERT INTO cutovers (phase, mapping) VALUES (1, '{
-    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "updated_at": "changed"
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results", "counter": "done"
 }')
 
 -- do create
 
 SELECT cutover_resolve(1, NULL, 'from-events', NULL)
+-- ! ES012 would empty its old row (row_unreadable)
+
+SELECT cutover_resolve(1, 'row_unreadable', 'from-events', NULL)
+-- ! ES012 correct the row in public.old_states
+
+SELECT cutover_resolve(1, 'row_unreadable', 'from-events', NULL)
+-- ! ES012 turing cutover validate --resolve accept --posting 1 --reason TEXT
+
+SELECT cutover_resolve(2, NULL, 'from-events', NULL)
+-- ! ES012 the events of posting 2 say nothing, and would empty its old row (event_missing)
+
+SELECT cutover_resolve(3, NULL, 'from-events', NULL)
+-- ! ES012 turing cutover validate --resolve from-old --posting 3 --reason TEXT
+
+SELECT cutover_resolve(4, 'outputs_differ', 'from-events', NULL)
+-- ! ES012 (outputs_differ)
+
+-- do validate
+
+SELECT cutover_resolve(NULL, NULL, 'from-events', NULL)
+-- ! ES012 (row_unreadable)
+
+SELECT format('%s %s %s', b.step, b.results, b.done) FROM old_states b ORDER BY b.posting
+-- = polish {"10": "keep me"} 0
+-- = 20 {} 0
+-- = 20 {} 0
+-- =  {"10": "keep me"} 0
+-- = 20 {} 9
+
+SELECT cutover_resolve(NULL, NULL, 'from-old', NULL)
+-- ! 22000 the old row of posting 1 cannot be read: step: "polish" is neither a step
+
+SELECT cutover_resolve(4, 'counter_differs', 'from-events', NULL)
+-- = 0
+
+SELECT cutover_resolve(1, NULL, 'accepted', 'nobody knows that step') + cutover_resolve(2, NULL, 'from-old', NULL)
+    + cutover_resolve(3, NULL, 'from-old', NULL) + cutover_resolve(4, NULL, 'from-old', NULL)
+-- = 4
+
+SELECT cutover_resolve(NULL, NULL, 'from-events', NULL)
+-- = 3
+
+SELECT format('%s %s %s', b.step, b.results, b.done) FROM old_states b ORDER BY b.posting
+-- = polish {"10": "keep me"} 0
+-- = 20 {} 0
+-- = 20 {} 0
+-- =  {"10": "keep me"} 0
+-- = 10 {"10": "x"} 1
+
+-- # what_stood_there_before_one_side_was_written_over_is_kept_in_the_record
+
+CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT, results JSON, finished BOOLEAN, done INT, changed TIMESTAMPTZ, note TEXT);
+INSERT INTO old_states
+SELECT n, CASE WHEN n = 1 THEN 'polish' ELSE '20' END, json_build_object('10', repeat('long ', 100)), TRUE, 9, '2020-01-01 00:00+00', 'aside'
+FROM generate_series(1, 4) n
+WHERE n <> 3;
+INSERT INTO postings (posting_id) VALUES (1), (2), (3);
+SELECT append_event('llm_call_completed', n, '{"output": "x"}', '{"conversation_id": 10}') FROM generate_series(1, 3) n;
+INSERT INTO cutovers (phase, mapping) VALUES (1, '{
+    "schema": "public", "table": "old_states", "posting_id": "posting", "current": "step", "outputs": "results", "terminal": "finished",
+    "counter": "done", "updated_at": "changed"
+}')
+
+-- do create
+
+-- do validate
+
+SELECT count(*) FROM cutover_discrepancies d WHERE d.old_row IS NOT NULL OR d.events_state IS NOT NULL
+-- = 0
+
+CREATE TABLE before AS SELECT b.* FROM old_states b
+
+SELECT cutover_resolve(1, NULL, 'from-events', 'they count')
 -- = 1
 
-SELECT concat_ws(' ', b.posting, b.step, b.changed > '2020-01-02') FROM old_states b
--- = 1 t
+SELECT concat_ws(' ', d.kind, d.old_row ->> 'step', d.old_row ->> 'results' = b.results::text, d.old_row ->> 'done', d.old_row ->> 'note')
+FROM cutover_discrepancies d JOIN before b ON b.posting = d.posting_id WHERE d.posting_id = 1
+-- = row_unreadable polish t 9
+
+SELECT cutover_resolve(2, 'terminal_differs', 'from-events', NULL) + cutover_resolve(2, 'current_differs', 'from-old', NULL)
+    + cutover_resolve(2, NULL, 'from-events', NULL)
+-- = 4
+
+SELECT concat_ws(' ', d.kind, d.resolution, d.old_row ->> 'step', d.old_row ->> 'finished', d.old_row ->> 'done', length(d.old_row ->> 'results'))
+FROM cutover_discrepancies d WHERE d.posting_id = 2 ORDER BY d.kind COLLATE "C"
+-- = counter_differs from-events 20 false 9 511
+-- = current_differs from-old 20 false 9 511
+-- = outputs_differ from-events 20 false 9 511
+-- = terminal_differs from-events 20 true 9 511
+
+SELECT concat_ws(' ', d.kind, d.events_state)
+FROM cutover_discrepancies d WHERE d.posting_id = 2 AND d.kind IN ('current_differs', 'terminal_differs') ORDER BY d.kind COLLATE "C"
+-- = current_differs {"current_conversation_id" : 10, "execution_sequence" : [10], "outputs" : {"10": "x"}, "is_terminal" : false}
+-- = terminal_differs {"current_conversation_id" : 10, "execution_sequence" : [10], "outputs" : {"10": "x"}, "is_terminal" : false}
+
+SELECT cutover_resolve(3, NULL, 'from-events', NULL) + cutover_resolve(4, NULL, 'from-old', NULL)
+-- = 2
+
+SELECT concat_ws(' ', d.kind, d.old_row IS NULL, d.events_state ->> 'outputs', d.old_row ->> 'step')
+FROM cutover_discrepancies d WHERE d.posting_id IN (3, 4) ORDER BY d.posting_id
+-- = old_row_missing t {"10": "x"}
+-- = posting_missing f 20
 
 -- # what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
 
@@ -287,14 +391,15 @@ SELECT b.step FROM old_states b
 
 CREATE TABLE old_states (posting INT PRIMARY KEY, step TEXT);
 CREATE TABLE other_states (posting INT PRIMARY KEY, step TEXT);
-INSERT INTO old_states VALUES (1, 'x');
-INSERT INTO postings (posting_id) VALUES (1);
+INSERT INTO old_states VALUES (1, 'x'), (2, '20');
+INSERT INTO postings (posting_id) VALUES (1), (2);
+SELECT append_event('llm_call_completed', 2, '{"output": "x"}', '{"conversation_id": 10}');
 INSERT INTO cutovers (phase, mapping) VALUES (1, '{"schema": "public", "table": "old_states", "posting_id": "posting", "current": "step"}')
 
 -- do create
 
-SELECT cutover_resolve(1, NULL, 'accepted', 'nobody reads it')
--- = 1
+SELECT cutover_resolve(1, NULL, 'accepted', 'nobody reads it') + cutover_resolve(2, NULL, 'from-events', 'it is known')
+-- = 2
 
 -- do undo-create
 
@@ -305,5 +410,7 @@ UPDATE cutovers SET mapping = mapping || '{"table": "other_states"}'
 SELECT count(*) FROM cutover_discrepancies
 -- = 0
 
-SELECT concat_ws(' ', p.cutover, p.old_table, p.posting_id, p.kind, p.resolution, p.reason) FROM cutover_past_discrepancies p
+SELECT concat_ws(' ', p.cutover, p.old_table, p.posting_id, p.kind, p.resolution, p.reason, p.old_row ->> 'step', p.events_state ->> 'outputs')
+FROM cutover_past_discrepancies p ORDER BY p.posting_id
 -- = 0 public.old_states 1 row_unreadable accepted nobody reads it
+-- = 0 public.old_states 2 current_differs from-events it is known 20 {"10": "x"}

@@ -183,7 +183,7 @@ SELECT d.kind || ' ' || split_part(d.new, ';', 1) FROM cutover_open_discrepancie
 INSERT INTO old_states (posting, step) VALUES (3, 'nowhere')
 
 CALL completes(3, 10)
--- ! ES011 cutover_resolve(3
+-- ! ES011 SELECT "public".cutover_resolve(3, 'row_unreadable'::text, 'accepted'::text
 
 UPDATE cutovers SET is_backfilled = FALSE;
 ALTER TABLE old_states DISABLE TRIGGER cutover_import_old;
@@ -207,9 +207,23 @@ SELECT format('%s %s', b.posting, b.steps_done) FROM old_states b WHERE b.postin
 SELECT cutover_resolve(3, NULL, 'accepted', 'junk')
 -- = 1
 
+-- what was accepted stays, and the events go on without it
 CALL completes(3, 20);
-SELECT d.kind FROM cutover_differences(NULL) d
--- = none
+SELECT (dual_write('llm_call_completed', 3, '{}', '{"conversation_id": 10}', old_row => '{"note": "seen"}')).aggregate_version
+-- = 2
+
+SELECT format('%s %s', b.step, b.note) FROM old_states b WHERE b.posting = 3
+-- = nowhere seen
+
+-- do validate
+
+SELECT count(*) FROM cutover_open_discrepancies
+-- = 0
+
+UPDATE old_states SET step = 'review' WHERE posting = 3;
+CALL completes(3, 10);
+SELECT b.step FROM old_states b WHERE b.posting = 3
+-- = draft
 
 -- # what_the_old_table_refuses_refuses_the_event_and_says_what_to_do
 
