@@ -8,8 +8,8 @@ use es_core::execution::{IdempotencyKey, LoadError, Loaded, Member, Retry};
 use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, LlmUsage,
-    Posting, PostingEvent, PostingId, PostingRejection,
+    ActorBreaker, ActorId, Attempt, Completion, Failure, FailureType, LlmUsage, Posting,
+    PostingEvent, PostingId, PostingRejection,
 };
 
 use super::agenda::Task;
