@@ -135,9 +135,9 @@ fn an_actor_and_a_conversation_are_paused_each_by_itself() {
 #[test]
 fn a_pause_with_an_end_is_waited_for() {
     let workspace = Workspace::with_two_scripts(1, ["echo one", "cat"]);
-    workspace.turing(&["migrate"]).expect_code(0);
+    workspace.run(&[]).expect_code(0);
     ask(&workspace, &["actor", "pause", "20", "--for", "1s", "--because", "a short rest"]);
-    let report = workspace.run(&["--json"]).expect_code(0).json();
+    let report = workspace.run(&["--again", "--json"]).expect_code(0).json();
     assert_eq!((&report["open"], &report["paused"]), (&json!(0), &json!([])));
 }
 

@@ -74,6 +74,8 @@ promises! {
     a_value_that_is_cut_off_is_still_told_from_another
     a_row_has_the_same_text_in_every_session
     a_backfill_takes_each_row_over_once
+    a_backfill_ends_after_a_moment_and_looks_at_one_row_at_least
+    what_a_round_has_found_before_the_backfill_is_over_with_it
     a_difference_is_kept_until_both_agree
     validate_event_store_tells_what_differs_with_a_repair_that_works
     a_table_that_somebody_has_dropped_holds_no_event_up
@@ -84,7 +86,8 @@ promises! {
     what_was_accepted_stays_so_until_it_changes
     what_was_accepted_and_is_over_is_found_again
     a_discrepancy_is_resolved_from_the_side_that_is_named
-    a_row_without_events_is_resolved_from_these_with_a_time
+    no_old_row_is_emptied_because_the_events_say_nothing
+    what_stood_there_before_one_side_was_written_over_is_kept_in_the_record
     what_is_resolved_of_one_kind_leaves_the_other_parts_as_they_are
     what_was_accepted_is_written_over_by_no_event_until_both_agree
     what_was_accepted_and_differs_otherwise_names_the_acceptance
