@@ -116,7 +116,7 @@ impl<'a> Call<'a> {
             // nothing is registered before it is certain that this process may run the workflow
             let lock = store.lock_run(self.definition.workflow.id).await?;
             let work = take(&self, &store).await?;
-            let done = self.run_in(&store, &lock, work).await?;
+            let done = self.run_in(&store, lock, work).await?;
             self.signs.going().phase("reading how the run ended", 0, None);
             Ok::<_, Failure>(tell_done(&store, &done, &self, output).await)
         };
@@ -129,8 +129,9 @@ impl<'a> Call<'a> {
         done
     }
 
-    /// Runs, and stops cleanly when the user interrupts.
-    async fn run_in(&self, store: &Store, lock: &RunLock, work: Work) -> Result<Done, Failure> {
+    /// Runs, and stops cleanly when the user interrupts. The lock is given back as soon as the run has
+    /// ended: whoever cancels it then ends it, as nobody here hears that any more.
+    async fn run_in(&self, store: &Store, lock: RunLock, work: Work) -> Result<Done, Failure> {
         held_back::warn(store).await;
         let Work { intake, how, go_on } = work;
         let refused = intake.refused.iter().map(ToString::to_string).collect();
@@ -145,8 +146,8 @@ impl<'a> Call<'a> {
         let mut progress = Progress::new(&self.definition, &self.url, going, metrics.cloned());
         let mut heard = self.interrupts.going()?;
         let definition = self.definition.clone();
-        let running = run(store, lock, definition, intake, options, stopped, &mut progress);
-        tokio::pin!(running);
+        let running = run(store, &lock, definition, intake, options, stopped, &mut progress);
+        let mut running = Box::pin(running);
         let outcome = loop {
             tokio::select! {
                 outcome = &mut running => break outcome?,
@@ -159,6 +160,8 @@ impl<'a> Call<'a> {
             stop.send_replace(true);
             tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
         };
+        drop(running);
+        drop(lock);
         let was_asked = *stop.borrow();
         if let (Some(metrics), RunOutcome::Finished(report) | RunOutcome::Stopped(report)) =
             (metrics, &outcome)

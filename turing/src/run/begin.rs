@@ -90,7 +90,8 @@ pub(super) async fn begin(
     let (mut here, mut before) = (Before::default(), Before::default());
     if options.only_new && !state.all().is_empty() {
         // what has completed in the run that goes on belongs to what it began with
-        let goes_on = state.open_run().map(|run| run.run_id).filter(|_| !options.abandon);
+        let goes_on = state.open_run().filter(|run| !options.abandon && run.cancellation.is_none());
+        let goes_on = goes_on.map(|run| run.run_id);
         let looked = look(postings, &state, &definition.digest, intake, goes_on, patience).await?;
         intake.leave_out(&looked.completed);
         here = looked.completions;

@@ -33,12 +33,14 @@ pub(super) async fn complete(
 
 /// Ends what is open in the run if somebody has cancelled it; that it failed is recorded last.
 pub(super) async fn cancel(shared: &Shared) -> Result<Option<Cancelled>, RunError> {
-    let Some(cancellation) = shared.operators.cancellation() else { return Ok(None) };
     let workflow_id = shared.definition.workflow.id;
     let runs = Repository::<WorkflowRuns>::new(shared.store.events.clone());
     let state = shared.patience.persist(|| runs_of(&runs, workflow_id)).await?;
     let Some(run) = state.run(shared.run_id) else { return Ok(None) };
+    // it may be younger than what was heard last
+    let Some(cancellation) = run.cancellation.clone() else { return Ok(None) };
     let patience = &shared.patience;
+    patience.hold(&shared.lock).await?;
     let ending = end_cancelled(&shared.store, workflow_id, run, cancellation, patience);
     ending.await.map(Some)
 }

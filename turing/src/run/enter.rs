@@ -44,6 +44,8 @@ impl Run<'_> {
             self.observer.prepares(Preparation::Entered, entered, count);
             if entered.is_multiple_of(BETWEEN_LOOKS) {
                 self.keep_lock_of_open_run().await?;
+                // somebody may have cancelled the run
+                self.hear().await?;
             }
             while entering.len() < SIDE_BY_SIDE
                 && self.goes_on()

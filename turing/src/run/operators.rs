@@ -171,21 +171,26 @@ pub struct Cancelled {
 }
 
 impl Shared {
-    /// What keeps attempts at a conversation from beginning because somebody wants that.
+    /// What keeps attempts at a conversation from beginning because somebody wants that: the pause
+    /// that lasts longest, if one has no end.
     pub(super) fn paused_at(
         &self,
         conversation: ConversationId,
         now: Instant,
     ) -> Option<PausedNow> {
-        if let Some(pause) = self.operators.run_pause(now) {
-            return Some(PausedNow { paused: Paused::Run, pause });
-        }
-        if let Some(pause) = self.operators.conversation_pause(conversation, now) {
-            return Some(PausedNow { paused: Paused::Conversation(conversation), pause });
-        }
-        let actor = self.actor_of(conversation)?;
-        let pause = self.breakers.pause(actor, now)?;
-        Some(PausedNow { paused: Paused::Actor(actor), pause })
+        let run = self.operators.run_pause(now);
+        let here = self.operators.conversation_pause(conversation, now);
+        let actor = self.actor_of(conversation);
+        let of_actor = actor.and_then(|actor| Some((actor, self.breakers.pause(actor, now)?)));
+        let pauses = [
+            run.map(|pause| PausedNow { paused: Paused::Run, pause }),
+            here.map(|pause| PausedNow { paused: Paused::Conversation(conversation), pause }),
+            of_actor.map(|(actor, pause)| PausedNow { paused: Paused::Actor(actor), pause }),
+        ];
+        let mut pauses = pauses.into_iter().flatten().collect::<Vec<_>>();
+        // one without an end outlasts the others
+        pauses.sort_by_key(|now| now.pause.until.is_some());
+        pauses.into_iter().next()
     }
 
     /// The conversations at which somebody wants no attempt to begin.
