@@ -133,6 +133,18 @@ fn an_actor_and_a_conversation_are_paused_each_by_itself() {
 }
 
 #[test]
+fn of_several_pauses_the_one_without_an_end_is_named() {
+    let workspace = paused_at_20();
+    let id = last_run(&workspace);
+    ask(&workspace, &["run", "pause", &id, "--for", "10m", "--because", "a longer rest"]);
+    // after the ten minutes it would end so again, and for this reason
+    let report = workspace.run(&["--json"]).expect_code(8).json();
+    let paused = &report["paused"][0];
+    assert_eq!((&paused["what"], &paused["id"]), (&json!("actor"), &json!(20)), "{report}");
+    assert_eq!(paused["because"], "the machine moves", "{report}");
+}
+
+#[test]
 fn a_pause_with_an_end_is_waited_for() {
     let workspace = Workspace::with_two_scripts(1, ["echo one", "cat"]);
     workspace.run(&[]).expect_code(0);
